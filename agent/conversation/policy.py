@@ -1,0 +1,161 @@
+"""The core's configuration: every threshold of turn taking and interruption.
+
+Plain frozen dataclasses, because this package imports only the standard library; the settings
+module embeds them as they are, and `agent.toml` has one table per class. Times are milliseconds of
+conversation, measured from the end of the last speech frame where silence is meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal
+
+from agent.conversation.events import Json
+
+
+def _within(owner: object, name: str, low: float, high: float) -> None:
+    value = getattr(owner, name)
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpointing:
+    """When silence ends the user's turn.
+
+    The delay behind the last speech frame is `floor_ms` for a request that is complete,
+    `ceiling_ms` for one that ends on "and" or "the", and between them otherwise.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    floor_ms: int = 160
+    neutral_ms: int = 500
+    ceiling_ms: int = 1_400
+    stable_ms: int = 0
+    """The hypothesis must not have changed for this long."""
+    final_timeout_ms: int = 1_500
+    """How long to wait for the recogniser's final text before the last partial is taken."""
+    max_turn_ms: int = 60_000
+
+    def __post_init__(self) -> None:
+        _within(self, "floor_ms", 0, 5_000)
+        _within(self, "neutral_ms", self.floor_ms, 10_000)
+        _within(self, "ceiling_ms", self.neutral_ms, 20_000)
+        _within(self, "stable_ms", 0, 2_000)
+        _within(self, "final_timeout_ms", 100, 30_000)
+        _within(self, "max_turn_ms", 1_000, 600_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """How sounds during the agent's speech are judged."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    mode: Literal["graded", "never", "any_sound"] = "graded"
+    min_words: int = 1
+    """Recognised words (not counting `backchannels`) that confirm an interruption."""
+    voiced_ms: int = 450
+    """Periodic speech that confirms one without words."""
+    window_ms: int = 450
+    """Without words for this long behind the end of the sound, playback resumes."""
+    device_window_ms: int = 400
+    """A device's cut that the server's own VAD does not bear out within this is dismissed."""
+    resume_at: Literal["word", "sample"] = "word"
+    backchannels: tuple[str, ...] = (
+        "uh", "um", "hm", "hmm", "mm", "mhm", "mm-hm", "uh-huh", "ah", "oh", "yeah", "yep", "right", "okay", "ok", "sure", "i see", "go on", "huh", "a", "the",
+    )
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("graded", "never", "any_sound"):
+            raise ValueError(f"mode is {self.mode!r}; it must be graded, never or any_sound")
+        if self.resume_at not in ("word", "sample"):
+            raise ValueError(f"resume_at is {self.resume_at!r}; it must be word or sample")
+        _within(self, "min_words", 1, 20)
+        _within(self, "voiced_ms", 50, 10_000)
+        _within(self, "window_ms", 0, 5_000)
+        _within(self, "device_window_ms", 50, 5_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """How replies are begun, prefaced and bounded."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    speculate: bool = True
+    """Run the brain on the text so far before the turn has ended."""
+    preface_after_ms: int = 700
+    preface_text: str = "Let me check that."
+    first_clause_chars: int = 24
+    """The first chunk is cut at a comma once it has this many characters."""
+    max_chunk_chars: int = 240
+    max_steps: int = 6
+    """Brain and tool rounds within one reply."""
+    max_reply_chars: int = 4_000
+    model_timeout_ms: int = 20_000
+    """A brain or a tool that is silent for this long is given up."""
+    tool_timeout_ms: int = 15_000
+    cancel_timeout_ms: int = 1_000
+    """A cancel that is not acked by then is an error; the conversation goes on."""
+    context_events: int = 64
+
+    def __post_init__(self) -> None:
+        _within(self, "preface_after_ms", 0, 60_000)
+        _within(self, "first_clause_chars", 1, 1_000)
+        _within(self, "max_chunk_chars", 20, 2_000)
+        _within(self, "max_steps", 1, 50)
+        _within(self, "max_reply_chars", 100, 100_000)
+        _within(self, "model_timeout_ms", 100, 600_000)
+        _within(self, "tool_timeout_ms", 100, 600_000)
+        _within(self, "cancel_timeout_ms", 50, 60_000)
+        _within(self, "context_events", 2, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything the core can be told."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    endpointing: Endpointing = field(default_factory=Endpointing)
+    interruption: Interruption = field(default_factory=Interruption)
+    replies: Replies = field(default_factory=Replies)
+
+    def to_dict(self) -> dict[str, dict[str, Json]]:
+        """As JSON values, by table and key."""
+        return {
+            table.name: {
+                key.name: list(value) if isinstance(value := getattr(getattr(self, table.name), key.name), tuple) else value
+                for key in fields(getattr(self, table.name))
+            }
+            for table in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, tables: dict[str, dict[str, Json]]) -> Policy:
+        """The inverse of `to_dict`. Raises `ValueError` naming an unknown key or a bad value."""
+        policy = cls()
+        for table, values in tables.items():
+            for key, value in values.items():
+                policy = policy.changed(f"{table}.{key}", value)
+        return policy
+
+    def changed(self, key: str, value: Json) -> Policy:
+        """A copy with `table.key` set. Raises `ValueError` for an unknown key or bad value."""
+        table_name, _, name = key.partition(".")
+        table = getattr(self, table_name, None) if table_name in {f.name for f in fields(self)} else None
+        if table is None or name not in {f.name for f in fields(table)}:
+            raise ValueError(f"{key} is not a setting of the conversation")
+        old = getattr(table, name)
+        if isinstance(old, tuple):
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ValueError(f"{key} must be a list of strings")
+            value = tuple(value)  # type: ignore[assignment]
+        elif type(value) is not type(old):
+            raise ValueError(f"{key} must be {type(old).__name__}, not {type(value).__name__}")
+        try:
+            return replace(self, **{table_name: replace(table, **{name: value})})
+        except ValueError as error:
+            raise ValueError(f"{table_name}.{error}") from None

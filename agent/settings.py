@@ -1,0 +1,124 @@
+"""Typed settings: defaults, then `agent.toml`, then environment, then the command line.
+
+An unknown key or an impossible value is a `SettingsError` that names the key and where it came
+from. Environment variables are `VOICE_AGENT__TABLE__KEY`; the command line has `--set
+table.key=value`. Units are in the names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.conversation.policy import Endpointing, Interruption, Replies
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Table):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8700
+    """0 takes a free port and prints it."""
+    token: str = ""
+    """Needed to connect when `host` is not a loopback address."""
+    origins: tuple[str, ...] = ()
+    """Further page origins that may connect; the server's own always may."""
+    ice_servers: tuple[str, ...] = ()
+    """stun: and turn: URLs (`turn:user:password@host:port`)."""
+    ice_addresses: tuple[str, ...] = ("127.0.0.1",)
+    """Local addresses offered to peers; empty offers every interface."""
+
+
+class Limits(_Table):
+    sessions: Annotated[int, Field(ge=1, le=1000)] = 8
+    message_bytes: Annotated[int, Field(ge=1_000, le=1_000_000)] = 16_384
+    messages_per_s: Annotated[int, Field(ge=1, le=10_000)] = 50
+    sdp_bytes: Annotated[int, Field(ge=1_000, le=1_000_000)] = 65_536
+    text_chars: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    silent_peer_s: Annotated[float, Field(ge=1, le=600)] = 10.0
+    """A peer that sends neither RTP nor a heartbeat for this long is released."""
+    memory_events: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
+    """Entries of one session kept in memory."""
+
+
+class VadSettings(_Table):
+    engine: str = "webrtcvad"
+    frame_ms: Literal[10, 20, 30] = 10
+    aggressiveness: Annotated[int, Field(ge=0, le=3)] = 2
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Speech probability from which a frame counts as speech."""
+    onset_ms: Annotated[int, Field(ge=10, le=1_000)] = 60
+    """Speech frames in a row that begin an utterance."""
+    hangover_ms: Annotated[int, Field(ge=10, le=3_000)] = 100
+    """Silence that ends it; the turn goes on until the endpoint delay has passed too."""
+    preroll_ms: Annotated[int, Field(ge=0, le=2_000)] = 300
+    """Audio before the onset that the recogniser gets."""
+    min_rms: Annotated[int, Field(ge=0, le=10_000)] = 60
+    """Frames below this level are silence whatever the engine says."""
+
+
+class AsrSettings(_Table):
+    engine: str = "pocketsphinx"
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
+    """Decoder processes at most: one per speaking session."""
+    spare: Annotated[int, Field(ge=0, le=8)] = 1
+    """Workers started before they are needed."""
+    max_behind_ms: Annotated[int, Field(ge=200, le=60_000)] = 5_000
+    rejection: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How sure the domain decoder must be against the general one, 0 accepts everything."""
+
+
+class BrainSettings(_Table):
+    engine: str = "skills"
+    memory: Path = Path("voice-agent-memory.sqlite3")
+    """Notes, to-dos, preferences and pending timers, kept between sessions."""
+
+
+class TtsSettings(_Table):
+    engine: str = "espeak"
+    voice: str = "en-us"
+    speed: Annotated[float, Field(ge=0.5, le=3.0)] = 1.0
+    pitch: Annotated[int, Field(ge=0, le=99)] = 50
+
+
+class PlayoutSettings(_Table):
+    max_reply_s: Annotated[int, Field(ge=5, le=600)] = 180
+    volume: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+
+
+class BrowserSettings(_Table):
+    """The page's own voice detection, which cuts its playback without the network."""
+
+    vad: bool = True
+    onset_db: Annotated[float, Field(ge=0, le=60)] = 12.0
+    """How far above the noise floor the microphone must be."""
+    min_db: Annotated[float, Field(ge=-100, le=0)] = -45.0
+    echo_db: Annotated[float, Field(ge=0, le=60)] = 6.0
+    """How far above what the loudspeaker is expected to return it must be while the agent speaks."""
+
+
+class TimelineSettings(_Table):
+    store: str = "sqlite"
+    """`memory` or `sqlite`."""
+    path: Path = Path("voice-agent-timeline.sqlite3")
+
+
+class Settings(_Table):
+    """All tables of `agent.toml`."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    vad: VadSettings = VadSettings()
+    asr: AsrSettings = AsrSettings()
+    endpointing: Endpointing = Endpointing()
+    interruption: Interruption = Interruption()
+    replies: Replies = Replies()
+    brain: BrainSettings = BrainSettings()
+    tts: TtsSettings = TtsSettings()
+    playout: PlayoutSettings = PlayoutSettings()
+    browser: BrowserSettings = BrowserSettings()
+    timeline: TimelineSettings = TimelineSettings()
