@@ -1,0 +1,55 @@
+"""What a transport sees of a session: audio both ways, commands up, the timeline down.
+
+The transport is the playout's clock: every 20 ms it takes one frame and sends it. Taking is
+synchronous and never blocks, so what has not been taken can still be dropped at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.conversation.events import Event
+from agent.timeline.entry import Entry
+
+PLAYOUT_RATE = 48_000
+FRAME_SAMPLES = 960
+"""Samples of a playout frame: 20 ms at `PLAYOUT_RATE`."""
+
+
+class Call(Protocol):
+    """One session, as one device's connection uses it."""
+
+    session_id: str
+
+    def hear(self, pcm: NDArray[np.int16]) -> None:
+        """Microphone audio: mono int16, 16 kHz, shape (samples,), any length. Never blocks."""
+        ...
+
+    def next_frame(self) -> NDArray[np.int16] | None:
+        """The next 20 ms of playout, int16 mono 48 kHz, shape (960,), or None for silence."""
+        ...
+
+    def post(self, fact: Event) -> None:
+        """Hand a fact to the conversation (device joined or left, a client's command)."""
+        ...
+
+    def entries(self, after: int = 0) -> AsyncIterator[Entry]:
+        """Timeline entries with seq > after, in order, as they are made, until the session
+        closes. Raises `LimitReached` when the reader falls behind what memory keeps."""
+        ...
+
+
+class Sessions(Protocol):
+    """The sessions of this process."""
+
+    async def open(self) -> Call:
+        """A new session, its engines ready. Raises `LimitReached`."""
+        ...
+
+    async def close(self, session_id: str, reason: str) -> None:
+        """End a session; returns when its tasks have ended. Unknown ids are ignored."""
+        ...
