@@ -74,8 +74,10 @@ class AgentStatus(Decision):
 class ModelStart(Decision):
     """Thinking: run the brain for this reply. Step 1, or a further one once tools answered.
 
-    The prompt is a function of `context` (timeline event ids, oldest first) and `text`, the
-    user's words, which are not yet on the timeline as a finished turn while `speculative`.
+    The prompt is a function of this decision: the events of `context` (timeline event ids,
+    oldest first), then `text`, the user's words, which are not yet on the timeline as a
+    finished turn while `speculative`, then the events of `results`: the calls and results of
+    this reply's earlier steps.
     """
 
     type: ClassVar[str] = "model.start"
@@ -83,6 +85,7 @@ class ModelStart(Decision):
     text: str
     understood: bool
     context: tuple[str, ...]
+    results: tuple[str, ...]
     speculative: bool
 
 
@@ -212,13 +215,18 @@ class PlaybackResume(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackStop(Decision):
-    """Speaking: drop what is left. `method` says how the heard part was measured."""
+    """Speaking: drop what is left. Ends every reply that had something to say.
+
+    `method` says how the heard part was measured: all of it was sent (`complete`), up to the
+    last sample sent (`sent`), or that less the device's output latency because the device cut
+    its own playback (`device_cut`).
+    """
 
     type: ClassVar[str] = "playback.stop"
     heard_ms: int
     heard_text: str
     unheard_text: str
-    method: Literal["complete", "sent_position", "never_started"]
+    method: Literal["complete", "sent", "device_cut", "never_started"]
 
 
 # ── interruption and cancellation ────────────────────────────────────────────────────────

@@ -56,10 +56,14 @@ class Interruption:
     mode: Literal["graded", "never", "any_sound"] = "graded"
     min_words: int = 1
     """Recognised words (not counting `backchannels`) that confirm an interruption."""
-    voiced_ms: int = 450
+    words_voiced_ms: int = 220
+    """Words count only with this much periodic speech: a noise burst can look like a word."""
+    voiced_ms: int = 600
     """Periodic speech that confirms one without words."""
-    window_ms: int = 450
-    """Without words for this long behind the end of the sound, playback resumes."""
+    window_ms: int = 350
+    """Without a final text for this long behind the end of the sound, playback resumes."""
+    pause_limit_ms: int = 900
+    """A sound that is neither words nor voiced enough by then does not hold playback any longer."""
     device_window_ms: int = 400
     """A device's cut that the server's own VAD does not bear out within this is dismissed."""
     resume_at: Literal["word", "sample"] = "word"
@@ -73,8 +77,10 @@ class Interruption:
         if self.resume_at not in ("word", "sample"):
             raise ValueError(f"resume_at is {self.resume_at!r}; it must be word or sample")
         _within(self, "min_words", 1, 20)
+        _within(self, "words_voiced_ms", 0, 10_000)
         _within(self, "voiced_ms", 50, 10_000)
         _within(self, "window_ms", 0, 5_000)
+        _within(self, "pause_limit_ms", 100, 10_000)
         _within(self, "device_window_ms", 50, 5_000)
 
 

@@ -1,0 +1,58 @@
+"""Tool calls and, for those with side effects, their commit points.
+
+A read is only `requested → started → ended`. A write is an action:
+
+    state       on                    becomes
+    requested   its turn committed    proposed
+    proposed    policy (risk low)     confirmed
+    proposed    risk high             rejected
+    confirmed   nothing suspected     started      durable before it is dispatched
+    requested, proposed, confirmed
+                interruption          rejected
+    started     result                committed or failed
+    started     interruption          started      it is never killed half way
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.conversation.events import ToolCall, ToolResult
+
+State = Literal["requested", "proposed", "confirmed", "started", "ended", "committed", "failed", "rejected", "unknown"]
+
+OVER: frozenset[State] = frozenset({"ended", "committed", "failed", "rejected", "unknown"})
+
+
+@dataclass(slots=True)
+class Action:
+    """One tool call of one reply. `orphaned`: its reply was cancelled after it had started."""
+
+    call: ToolCall
+    turn_id: str
+    state: State = "requested"
+    result: ToolResult | None = None
+    orphaned: bool = False
+
+    @property
+    def write(self) -> bool:
+        return self.call.effect == "write"
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def action_id(self) -> str:
+        return f"{self.call.reply_id}:{self.call.call_id}"
+
+    @property
+    def target(self) -> str:
+        """Its name as the target of a cancellation."""
+        return f"tool:{self.call.call_id}"
+
+    def settle(self, result: ToolResult) -> None:
+        """The tool answered."""
+        self.result = result
+        self.state = ("committed" if result.ok else "failed") if self.write else "ended"

@@ -1,0 +1,131 @@
+"""What of a reply was said, sent and heard, in reply samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agent.conversation.events import REPLY_RATE, Phase, TtsChunk, Word
+
+State = Literal["waiting", "playing", "paused", "ended"]
+
+
+@dataclass(slots=True)
+class Said:
+    """One chunk that speaking was asked to say; `audio` once it is synthesised."""
+
+    text: str
+    phase: Phase
+    rests_on: tuple[str, ...]
+    audio: TtsChunk | None = None
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Playback:
+    """The playback machine of one reply.
+
+    state     on                        becomes
+    waiting   first sample sent         playing
+    waiting   pause                     paused
+    playing   pause                     paused
+    paused    resume                    playing, or waiting if nothing was sent
+    any       stop, or all was sent     ended
+    """
+
+    said: list[Said] = field(default_factory=list)
+    state: State = "waiting"
+    sent_samples: int = 0
+
+    def say(self, text: str, phase: Phase, rests_on: tuple[str, ...]) -> int:
+        """Add a chunk to be synthesised; its index."""
+        self.said.append(Said(text, phase, rests_on))
+        return len(self.said) - 1
+
+    def started(self) -> None:
+        if self.state == "waiting":
+            self.state = "playing"
+
+    def mark(self, sample: int) -> None:
+        """Marks can be late or repeated; the position never runs backwards by itself."""
+        if self.state != "ended":
+            self.sent_samples = max(self.sent_samples, sample)
+
+    def pause(self) -> None:
+        if self.state != "ended":
+            self.state = "paused"
+
+    def resume(self, sample: int) -> None:
+        if self.state == "paused":
+            self.sent_samples = sample
+            self.state = "playing" if sample else "waiting"
+
+    def synthesised(self, chunk: TtsChunk) -> None:
+        if chunk.chunk < len(self.said):
+            self.said[chunk.chunk].audio = chunk
+
+    def failed(self, chunk: int) -> None:
+        if chunk < len(self.said):
+            self.said[chunk].failed = True
+
+    @property
+    def total_samples(self) -> int:
+        """The end of what has been synthesised so far."""
+        return max((s.audio.start_sample + s.audio.samples for s in self.said if s.audio), default=0)
+
+    @property
+    def all_synthesised(self) -> bool:
+        return all(s.audio is not None or s.failed for s in self.said)
+
+    @property
+    def all_sent(self) -> bool:
+        """Everything that was asked for has been synthesised and has left the playout."""
+        return self.all_synthesised and self.sent_samples >= self.total_samples
+
+    @property
+    def said_text(self) -> str:
+        return " ".join(s.text for s in self.said if not s.failed)
+
+    def heard(self, sample: int) -> tuple[str, str]:
+        """The text whose words had ended by `sample`, and the rest. A word half heard is not heard."""
+        heard: list[str] = []
+        rest: list[str] = []
+        for said in self.said:
+            if said.failed:
+                continue
+            end = _heard_chars(said, sample) if not rest else 0
+            if end:
+                heard.append(said.text[:end].rstrip())
+            if left := said.text[end:].strip():
+                rest.append(left)
+        return " ".join(heard), " ".join(rest)
+
+    def resume_point(self, sample: int, at: str) -> int:
+        """Where to play on from `sample`: there, or at the start of the word that it cut."""
+        if at == "sample":
+            return sample
+        for word in self._words():
+            if word.start_sample < sample < word.end_sample:
+                return word.start_sample
+        return sample
+
+    def claimed_on(self, result_event_id: str, sample: int) -> bool:
+        """Whether a claim resting on this result had begun to be heard by `sample`."""
+        return any(
+            result_event_id in s.rests_on and s.audio is not None and s.audio.start_sample < sample for s in self.said
+        )
+
+    def _words(self) -> list[Word]:
+        return [word for s in self.said if s.audio for word in s.audio.words]
+
+
+def _heard_chars(said: Said, sample: int) -> int:
+    if said.audio is None:
+        return 0
+    if said.audio.start_sample + said.audio.samples <= sample:
+        return len(said.text)
+    return max((word.text_end for word in said.audio.words if word.end_sample <= sample), default=0)
+
+
+def samples_to_ms(samples: int) -> int:
+    return samples * 1_000 // REPLY_RATE

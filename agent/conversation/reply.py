@@ -1,0 +1,51 @@
+"""One reply of the agent: model steps, tool calls, text on its way to the ear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.conversation.actions import Action
+from agent.conversation.chunker import Chunker
+from agent.conversation.playback import Playback
+
+
+@dataclass(slots=True)
+class Reply:
+    """The state of the live reply.
+
+    A reply is *thinking* while `model_running` or a call of the current step is not over, then
+    *draining* until all of its audio was sent. It is *speculative* until `committed`.
+    """
+
+    reply_id: str
+    turn_id: str
+    text: str
+    """The user's words that it answers; empty for an announcement."""
+    understood: bool
+    committed: bool
+    chunker: Chunker
+    playback: Playback = field(default_factory=Playback)
+    step: int = 0
+    model_running: bool = False
+    calls: dict[str, Action] = field(default_factory=dict)
+    """All calls of all steps, by call id."""
+    step_calls: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+    """Event ids of calls and results, as later steps are given them."""
+    held_text: str = ""
+    """Text that the model wrote behind a call: a claim may rest on the result, so it waits."""
+    chars: int = 0
+    failed: bool = False
+
+    @property
+    def calls_pending(self) -> bool:
+        return any(not self.calls[call_id].over for call_id in self.step_calls)
+
+    @property
+    def thinking(self) -> bool:
+        return self.model_running or self.calls_pending
+
+    @property
+    def result_ids(self) -> tuple[str, ...]:
+        """Event ids of the results so far: what a claim made now rests on."""
+        return tuple(a.result.event_id for a in self.calls.values() if a.result is not None)
