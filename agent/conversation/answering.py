@@ -274,7 +274,7 @@ class Answering:
                 step=reply.step,
                 text=reply.text,
                 understood=reply.understood,
-                context=tuple(self._context),
+                context=reply.context,
                 results=tuple(reply.results),
                 speculative=not reply.committed,
             )
@@ -359,8 +359,9 @@ class Answering:
             if reply.step >= self.policy.max_steps:
                 self._fail(reply, APOLOGY)
             else:
-                reply.chunker.push(reply.held_text)
-                reply.held_text = ""
+                pieces, reply.held_text = reply.chunker.push(reply.held_text), ""
+                for piece in pieces:
+                    self._say(reply, piece, "claim", reply.result_ids)
                 self._start_step(reply, now_us)
                 return
         if not reply.playback.said:
@@ -396,7 +397,15 @@ class Answering:
         assert self.reply is None, "one reply at a time"  # noqa: S101 - an invariant of the core, not of its input
         self._replies += 1
         chunker = Chunker(self.policy.first_clause_chars, self.policy.max_chunk_chars)
-        self.reply = Reply(f"r{self._replies}", turn_id, text, understood, committed, chunker)
+        self.reply = Reply(
+            reply_id=f"r{self._replies}",
+            turn_id=turn_id,
+            text=text,
+            understood=understood,
+            committed=committed,
+            context=tuple(self._context),
+            chunker=chunker,
+        )
         return self.reply
 
     def _release(self, reply: Reply, now_us: int) -> None:

@@ -168,7 +168,7 @@ class ControlTalk(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlDone(Event):
-    """"I'm done": end the turn now."""
+    """ "I'm done": end the turn now."""
 
     type: ClassVar[str] = "control.done"
 

@@ -25,10 +25,9 @@ class Suspicion:
     """An interruption that is neither confirmed nor dismissed yet."""
 
     by: str
-    """`vad` or the source of a device's cut."""
+    """`vad`, or the source of a device's cut."""
     device_cut: bool
-    heard_samples: int
-    """Where the reply stopped being audible."""
+    """The device silenced itself: what was on its way to the ear was not heard."""
 
 
 def meaningful_words(text: str, policy: Interruption) -> int:

@@ -1,11 +1,11 @@
 """The cancellation ladder: what a confirmed interruption does to a reply, rung by rung.
 
-    0  the device cut its own playback       (already done, or not: this end does not rely on it)
-    1  playout drops what is left            playback.stop
-    2  the text freezes at what was heard    in the same decision
-    3  playback, speech, model: cancelled    cancel.requested, acked each
-    4  tools: reads cancelled, actions that have not started withdrawn, started ones left alone
-    5  the record: who, what was heard, what was in flight
+0  the device cut its own playback       (already done, or not: this end does not rely on it)
+1  playout drops what is left            playback.stop
+2  the text freezes at what was heard    in the same decision
+3  playback, speech, model: cancelled    cancel.requested, acked each
+4  tools: reads cancelled, actions that have not started withdrawn, started ones left alone
+5  the record: who, what was heard, what was in flight
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ def cancel(reply: Reply, reason: str) -> list[Decision]:
     """Rungs 3 and 4."""
     ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
     rungs: list[Decision] = [CancelRequested(target=target, **ids) for target in in_flight(reply)]
-    for action in reply.calls.values():
-        if action.write and not action.over and action.state != "started":
-            rungs.append(ActionRejected(action_id=action.action_id, reason=reason, **ids))
-    return rungs
+    withdrawn = [a for a in reply.calls.values() if a.write and not a.over and a.state != "started"]
+    return rungs + [ActionRejected(action_id=action.action_id, reason=reason, **ids) for action in withdrawn]
 
 
 def record(reply: Reply, by: str, heard_text: str, targets: tuple[str, ...]) -> list[Decision]:

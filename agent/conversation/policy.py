@@ -68,7 +68,27 @@ class Interruption:
     """A device's cut that the server's own VAD does not bear out within this is dismissed."""
     resume_at: Literal["word", "sample"] = "word"
     backchannels: tuple[str, ...] = (
-        "uh", "um", "hm", "hmm", "mm", "mhm", "mm-hm", "uh-huh", "ah", "oh", "yeah", "yep", "right", "okay", "ok", "sure", "i see", "go on", "huh", "a", "the",
+        "uh",
+        "um",
+        "hm",
+        "hmm",
+        "mm",
+        "mhm",
+        "mm-hm",
+        "uh-huh",
+        "ah",
+        "oh",
+        "yeah",
+        "yep",
+        "right",
+        "okay",
+        "ok",
+        "sure",
+        "i see",
+        "go on",
+        "huh",
+        "a",
+        "the",
     )
 
     def __post_init__(self) -> None:
@@ -119,6 +139,11 @@ class Replies:
         _within(self, "context_events", 2, 10_000)
 
 
+def _values(table: Endpointing | Interruption | Replies) -> dict[str, Json]:
+    values = ((key.name, getattr(table, key.name)) for key in fields(table))
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Everything the core can be told."""
@@ -133,7 +158,9 @@ class Policy:
         """As JSON values, by table and key."""
         return {
             table.name: {
-                key.name: list(value) if isinstance(value := getattr(getattr(self, table.name), key.name), tuple) else value
+                key.name: list(value)
+                if isinstance(value := getattr(getattr(self, table.name), key.name), tuple)
+                else value
                 for key in fields(getattr(self, table.name))
             }
             for table in fields(self)

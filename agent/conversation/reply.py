@@ -23,6 +23,8 @@ class Reply:
     """The user's words that it answers; empty for an announcement."""
     understood: bool
     committed: bool
+    context: tuple[str, ...]
+    """Event ids of the conversation before this reply."""
     chunker: Chunker
     playback: Playback = field(default_factory=Playback)
     step: int = 0
