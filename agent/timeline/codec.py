@@ -224,6 +224,11 @@ def event_from(
     return cls(event_id=event_id, source=source, **values)
 
 
+def role_of(event: Event) -> Literal["fact", "decision"]:
+    """What the event is to the core: it went in, or it came out."""
+    return "decision" if isinstance(event, Decision) else "fact"
+
+
 # ── entries ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -262,7 +267,7 @@ def from_json(value: Mapping[str, Any]) -> Entry:
         source=text(value["source"], "source"),
         turn_id=turn_id,
     )
-    role: Literal["fact", "decision"] = "decision" if isinstance(event, Decision) else "fact"
+    role = role_of(event)
     if value["role"] != role:
         _refuse(f"the role of {event.type}", role, value["role"])
     return Entry(
