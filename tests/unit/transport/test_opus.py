@@ -7,40 +7,21 @@ from agent.errors import EngineError, WireError
 from agent.transport import opus
 
 
-def voice(seconds: float, rate: int = 48_000) -> np.ndarray:
-    """A voiced sound: a gliding harmonic series under a syllable envelope."""
-    t = np.arange(int(seconds * rate)) / rate
-    phase = 2 * np.pi * np.cumsum(130 + 20 * np.sin(2 * np.pi * 1.5 * t)) / rate
-    tone = sum(np.sin(k * phase) / k for k in range(1, 12))
-    envelope = 0.55 + 0.45 * np.sin(2 * np.pi * 3 * t)
-    return (4_000 * tone * envelope).astype(np.int16)
-
-
-def packets(pcm: np.ndarray) -> list[bytes]:
-    encoder = opus.Encoder()
-    return [encoder.encode(pcm[at : at + 960]) for at in range(0, len(pcm) - 959, 960)]
-
-
-def snr_db(reference: np.ndarray, other: np.ndarray) -> float:
-    a, b = reference.astype(float), other.astype(float)
-    return float(10 * np.log10((a * a).sum() / max(((a - b) ** 2).sum(), 1e-9)))
-
-
-def test_decodes_at_16_khz():
+def test_decodes_at_16_khz(signals):
     decoder = opus.Decoder()
-    out = [decoder.decode(packet) for packet in packets(voice(1.0))]
+    out = [decoder.decode(packet) for packet in signals.packets(signals.voice(1.0))]
     assert all(len(part) == 320 and part.dtype == np.int16 for part in out)
     assert np.abs(np.concatenate(out)[3_200:]).max() > 3_000
 
 
-def test_silence_stays_silent():
+def test_silence_stays_silent(signals):
     decoder = opus.Decoder()
-    out = [decoder.decode(packet) for packet in packets(np.zeros(9_600, np.int16))]
+    out = [decoder.decode(packet) for packet in signals.packets(np.zeros(9_600, np.int16))]
     assert np.abs(np.concatenate(out)).max() < 5
 
 
-def test_recovery_beats_concealment_beats_silence():
-    sent = packets(voice(2.0))
+def test_recovery_beats_concealment_beats_silence(signals):
+    sent = signals.packets(signals.voice(2.0))
     whole = opus.Decoder()
     reference = [whole.decode(packet) for packet in sent]
     lost = range(10, len(sent) - 1, 5)
@@ -54,20 +35,22 @@ def test_recovery_beats_concealment_beats_silence():
                 got.append(decoder.recover(sent[n + 1], 320))
             else:
                 got.append(decoder.conceal(320))
-        scores[way] = snr_db(np.concatenate([reference[n] for n in lost]), np.concatenate([got[n] for n in lost]))
+        scores[way] = signals.snr_db(
+            np.concatenate([reference[n] for n in lost]), np.concatenate([got[n] for n in lost])
+        )
     print(f"SNR in lost frames: {scores}")
     assert scores["recover"] > scores["conceal"] + 3
     assert scores["conceal"] > 0
 
 
-def test_damaged_packets_are_wire_errors():
+def test_damaged_packets_are_wire_errors(signals):
     decoder = opus.Decoder()
     for payload in (b"", b"\xff\xff\xff"):
         with pytest.raises(WireError):
             decoder.decode(payload)
     with pytest.raises(WireError):
         decoder.recover(b"", 320)
-    assert len(decoder.decode(packets(voice(0.02))[0])) == 320
+    assert len(decoder.decode(signals.packets(signals.voice(0.02))[0])) == 320
 
 
 def test_a_frame_has_one_shape():
@@ -77,8 +60,8 @@ def test_a_frame_has_one_shape():
         opus.Encoder().encode(np.zeros(960))
 
 
-def test_strided_frames_are_encoded_as_they_read():
-    pcm = voice(0.04)
+def test_strided_frames_are_encoded_as_they_read(signals):
+    pcm = signals.voice(0.04)
     wide = np.zeros((960, 2), np.int16)
     wide[:, 0] = pcm[:960]
     assert opus.Encoder().encode(wide[:, 0]) == opus.Encoder().encode(pcm[:960])
