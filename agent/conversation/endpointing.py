@@ -17,9 +17,9 @@ Completeness = Literal["complete", "neutral", "incomplete"]
 
 OPEN_ENDINGS = frozenset(
     (
-        "and or but so because if when while then than that which who whose the a an my your his her our their this to of "
-        "in on at for from with by about into between plus minus times over per uh um er hmm like is are was be remind set "
-        "add what what's how whether"
+        "and or but so because if when while then than that which who whose the a an my your his her our their this "
+        "to of in on at for from with by about into between plus minus times over per uh um er hmm like is are was "
+        "be remind set add what what's how whether"
     ).split()
 )
 """English words after which a request goes on. (`what time is it`, on the other hand, may end.)"""

@@ -1,0 +1,275 @@
+"""The driver of one session: inbox → core → timeline → dispatch.
+
+A fact is handled the moment it is posted: the core decides, everything is recorded, the loops
+carry it out, all in one synchronous step. So a barge-in silences the very next frame, and
+two facts never interleave. Facts that the loops post meanwhile wait in the inbox until the step is done.
+Only a side effect waits: its `action.started` is durable before the tool runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.clock import Clock
+from agent.conversation.core import Conversation
+from agent.conversation.decisions import ActionStarted, Decision
+from agent.conversation.events import (
+    DeadlinePassed,
+    DeviceJoined,
+    Event,
+    Fault,
+    SessionClosed,
+    SessionCreated,
+    SessionResumed,
+    SettingsChanged,
+)
+from agent.conversation.policy import Policy
+from agent.errors import LimitReached, SettingsError
+from agent.hearing.loop import HearingLoop
+from agent.hearing.port import Asr, Vad
+from agent.settings import Settings, changed
+from agent.speaking.loop import SpeakingLoop
+from agent.speaking.port import Tts
+from agent.thinking.loop import ThinkingLoop
+from agent.thinking.port import Brain, Message, Tool, UserContext
+from agent.timeline.entry import Entry
+from agent.timeline.log import Timeline
+from agent.timeline.projections.context import messages
+from agent.timeline.store import Store
+
+MAX_INBOX = 1_000
+"""Facts that one step may cause in turn; more is a loop of the program with itself."""
+MAX_UNDISPATCHED = 64
+CLOSE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What a session runs on. All but the VAD are shared between sessions."""
+
+    vad: Callable[[], Vad]
+    asr: Asr
+    brain: Brain
+    tools: Sequence[Tool]
+    tts: Tts
+    speed: Callable[[], float]
+    """The preferred speed of speech now, 1.0 is the voice's own."""
+    names: dict[str, str]
+
+
+class Session:
+    """One conversation. `run` owns all of its tasks; everything else is synchronous."""
+
+    def __init__(self, session_id: str, engines: Engines, store: Store, clock: Clock, settings: Settings) -> None:
+        self.session_id = session_id
+        self.settings = settings
+        self.ready = asyncio.Event()
+        self.timeline = Timeline(session_id, clock.wall(), store, settings.limits.memory_events)
+        self._engines = engines
+        self._clock = clock
+        self._base_us = clock.now_us()
+        self._core = Conversation()
+        self._inbox: deque[Event] = deque()
+        self._stepping = False
+        self._closed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._to_act: deque[Entry] = deque()
+        self._act_news = asyncio.Event()
+        self._user: DeviceJoined | None = None
+        self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing)
+        self._thinking = ThinkingLoop(
+            engines.brain, engines.tools, clock, self.post, resolve=self._resolve, user=self.user
+        )
+        self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, engines.speed)
+
+    # ── what a transport uses ────────────────────────────────────────────────────────────
+
+    def hear(self, pcm: NDArray[np.int16]) -> None:
+        """Microphone audio: mono int16, 16 kHz, any length."""
+        if not self._closed.is_set():
+            self._hearing.hear(pcm)
+
+    def next_frame(self) -> NDArray[np.int16] | None:
+        """The next 20 ms of playout (960 int16 samples, 48 kHz), or None for silence."""
+        return None if self._closed.is_set() else self._speaking.next_frame()
+
+    def entries(self, after: int = 0) -> AsyncIterator[Entry]:
+        """The timeline behind `after`, and on as it grows."""
+        return self.timeline.follow(after)
+
+    def post(self, fact: Event) -> None:
+        """Handle a fact now, or right behind the one that is being handled.
+
+        A fact whose `event_id` is on the timeline already has no effect.
+        """
+        if self._closed.is_set() or (fact.event_id and self.timeline.get(fact.event_id)):
+            return
+        if len(self._inbox) >= MAX_INBOX:
+            raise LimitReached(f"more than {MAX_INBOX} facts wait in one step of session {self.session_id}")
+        self._inbox.append(fact)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._stepping = False
+            self._arm()
+
+    def _post_hearing(self, fact: Event) -> None:
+        """Hearing speaks of the clock's time; the timeline counts from the session's start."""
+        for name in ("onset_us", "end_us"):
+            if hasattr(fact, name):
+                fact = replace(fact, **{name: getattr(fact, name) - self._base_us})
+        self.post(fact)
+
+    # ── one step ─────────────────────────────────────────────────────────────────────────
+
+    def _step(self, fact: Event) -> None:
+        if self._closed.is_set():
+            return
+        if isinstance(fact, SettingsChanged):
+            fact = self._change_settings(fact)
+        now_us = self._clock.now_us() - self._base_us
+        if not fact.event_id or self.timeline.get(fact.event_id):
+            fact = replace(fact, event_id=f"e{self.timeline.last_seq + 1}")
+        decisions = self._core.handle(fact, now_us)
+        turn_id = self._core.turn_id
+        self.timeline.record(fact, now_us=now_us, turn_id=turn_id, parent_event_id="")
+        entries = [
+            self.timeline.record(decision, now_us=now_us, turn_id=turn_id, parent_event_id=fact.event_id)
+            for decision in decisions
+        ]
+        self._observe(fact)
+        for entry in entries:
+            self._dispatch(entry)
+
+    def _dispatch(self, entry: Entry) -> None:
+        decision = entry.event
+        assert isinstance(decision, Decision)  # noqa: S101 - the core returns nothing else
+        if isinstance(decision, ActionStarted):
+            if len(self._to_act) >= MAX_UNDISPATCHED:
+                raise LimitReached(f"more than {MAX_UNDISPATCHED} actions wait for the store")
+            self._to_act.append(entry)
+            self._act_news.set()
+            return
+        # Speaking first: what silences must not wait for what computes.
+        self._speaking.apply(decision)
+        self._hearing.apply(decision)
+        self._thinking.apply(decision)
+
+    def _observe(self, fact: Event) -> None:
+        """What the driver itself takes from facts."""
+        match fact:
+            case DeviceJoined() if fact.time_zone or self._user is None:
+                self._user = fact
+            case SessionClosed():
+                self._closed.set()
+
+    def _change_settings(self, fact: SettingsChanged) -> Event:
+        """Apply what lies outside the core; a value that cannot be is an error on the timeline."""
+        try:
+            self.settings = changed(self.settings, fact.changes)
+        except SettingsError as error:
+            return Fault(event_id=fact.event_id, source=fact.source, code=error.code, message=str(error))
+        self._hearing.configure(self.settings.vad)
+        return fact
+
+    def _arm(self) -> None:
+        """Have the core's next deadline reported."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        at_us = self._core.next_deadline_us()
+        if at_us is not None and not self._closed.is_set():
+            delay_s = max(0, at_us + self._base_us - self._clock.now_us()) / 1_000_000
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._deadline)
+
+    def _deadline(self) -> None:
+        self._timer = None
+        self.post(DeadlinePassed(source="clock"))
+
+    # ── what the loops ask for ───────────────────────────────────────────────────────────
+
+    def user(self) -> UserContext:
+        """Where and when the user is, as far as a device has said."""
+        zone_name = self._user.time_zone if self._user and self._user.time_zone else "UTC"
+        try:
+            zone = ZoneInfo(zone_name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            zone_name, zone = "UTC", ZoneInfo("UTC")
+        locale = self._user.locale if self._user and self._user.locale else "en-US"
+        return UserContext(now=self._clock.wall().astimezone(zone), time_zone=zone_name, locale=locale)
+
+    def _resolve(self, event_ids: Sequence[str]) -> list[Message]:
+        return [Message(**vars_of(message)) for message in messages(self.timeline.get, event_ids)]
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Until the session is closed (a `SessionClosed` fact) or cancelled."""
+        self._open()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loops = [
+                    tasks.create_task(loop, name=f"{self.session_id} {name}")
+                    for name, loop in (
+                        ("hearing", self._hearing.run()),
+                        ("thinking", self._thinking.run()),
+                        ("speaking", self._speaking.run()),
+                        ("actions", self._act()),
+                        ("timeline", self.timeline.write()),
+                    )
+                ]
+                self.ready.set()
+                await self._closed.wait()
+                self.timeline.close()
+                await asyncio.wait(loops[-1:], timeout=CLOSE_TIMEOUT_S)
+                for task in loops:
+                    task.cancel()
+        finally:
+            self.close("ended")
+            self.timeline.close()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def close(self, reason: str) -> None:
+        """End the session; `run` returns once everything is written and every task has ended."""
+        self.post(SessionClosed(source="driver", reason=reason))
+
+    def _open(self) -> None:
+        if self.timeline.last_seq:
+            self.post(SessionResumed(source="driver"))
+            return
+        policy = Policy(self.settings.endpointing, self.settings.interruption, self.settings.replies)
+        self.post(SessionCreated(source="driver", policy=policy.to_dict(), engines=self._engines.names))
+
+    def restore(self, entries: Sequence[Entry]) -> None:
+        """Continue a stored session, before `run`: the core's state is a replay of its facts."""
+        self.timeline.load(entries)
+        for entry in entries:
+            if entry.role == "fact":
+                self._core.handle(entry.event, entry.now_us)
+                self._observe(entry.event)
+        self._closed.clear()
+        if entries:
+            self._base_us -= entries[-1].now_us
+
+    async def _act(self) -> None:
+        """Hand each side effect to its tool once its start is durable."""
+        while True:
+            while self._to_act:
+                entry = self._to_act.popleft()
+                await self.timeline.durable(entry.seq)
+                if isinstance(entry.event, Decision):
+                    self._thinking.apply(entry.event)
+            self._act_news.clear()
+            await self._act_news.wait()

@@ -1,0 +1,161 @@
+"""The live timeline of one session: assigns places, keeps a window in memory, writes behind.
+
+Recording is synchronous, so audio and barge-in never wait on a commit; what must not happen
+before it is durable waits with `durable`. Readers follow by cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+from agent.conversation.decisions import Decision
+from agent.conversation.events import Event
+from agent.errors import LimitReached, StoreError, Unavailable
+from agent.timeline.entry import Entry
+from agent.timeline.store import Store
+
+RETRY_S = 0.2
+BATCH_ENTRIES = 500
+
+
+class Timeline:
+    """Append-only; `seq` is dense from 1. `entries_kept` bounds the window in memory."""
+
+    def __init__(self, session_id: str, started: datetime, store: Store, entries_kept: int) -> None:
+        self.session_id = session_id
+        self.last_seq = 0
+        self._started = started
+        self._store = store
+        self._kept = entries_kept
+        self._window: deque[Entry] = deque()
+        self._by_id: dict[str, Entry] = {}
+        self._unwritten: deque[Entry] = deque()
+        self._durable_seq = 0
+        self._news = asyncio.Event()
+        self._readers: set[asyncio.Event] = set()
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._closed = False
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Take over what the store has of this session; before anything is recorded."""
+        for entry in entries:
+            self._keep(entry)
+        self._durable_seq = self.last_seq
+
+    def record(self, event: Event, *, now_us: int, turn_id: str, parent_event_id: str) -> Entry:
+        """Append an event. Raises `LimitReached` when the store has not kept up for too long."""
+        if len(self._unwritten) >= self._kept:
+            raise LimitReached(f"{len(self._unwritten)} timeline entries wait for the store; the session cannot go on")
+        wall = self._started + timedelta(microseconds=now_us)
+        entry = Entry(
+            session_id=self.session_id,
+            seq=self.last_seq + 1,
+            ts=wall.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            t_ms=now_us // 1_000,
+            now_us=now_us,
+            role="decision" if isinstance(event, Decision) else "fact",
+            turn_id=turn_id,
+            parent_event_id=parent_event_id,
+            event=event,
+        )
+        self._keep(entry)
+        self._unwritten.append(entry)
+        self._wake()
+        return entry
+
+    def _keep(self, entry: Entry) -> None:
+        self.last_seq = entry.seq
+        self._window.append(entry)
+        self._by_id[entry.event.event_id] = entry
+        while len(self._window) > self._kept:
+            del self._by_id[self._window.popleft().event.event_id]
+
+    def _wake(self) -> None:
+        self._news.set()
+        for reader in self._readers:
+            reader.set()
+
+    async def write(self) -> None:
+        """Write behind until cancelled; after `close`, until all is written. Raises `StoreError`."""
+        while True:
+            while self._unwritten:
+                batch = [self._unwritten[i] for i in range(min(BATCH_ENTRIES, len(self._unwritten)))]
+                try:
+                    self._written(await self._store.append(batch))
+                except Unavailable:
+                    await asyncio.sleep(RETRY_S)
+            if self._closed:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    def _written(self, last_seq: int) -> None:
+        self._durable_seq = max(self._durable_seq, last_seq)
+        while self._unwritten and self._unwritten[0].seq <= last_seq:
+            self._unwritten.popleft()
+        for seq, waiter in self._waiters:
+            if seq <= last_seq and not waiter.done():
+                waiter.set_result(None)
+        self._waiters = [(seq, waiter) for seq, waiter in self._waiters if seq > last_seq]
+
+    async def durable(self, seq: int) -> None:
+        """Wait until the entry `seq` cannot be lost any more."""
+        if seq > self._durable_seq:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((seq, waiter))
+            await waiter
+
+    def close(self) -> None:
+        """Nothing more is recorded: readers come to their end, `write` to its own."""
+        self._closed = True
+        self._wake()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────
+
+    def get(self, event_id: str) -> Entry | None:
+        """An entry that is still in memory."""
+        return self._by_id.get(event_id)
+
+    def window(self) -> list[Entry]:
+        """What is in memory, in order."""
+        return list(self._window)
+
+    async def follow(self, after: int = 0) -> AsyncIterator[Entry]:
+        """Entries with seq > `after` in order, then new ones as they come, until `close`.
+
+        Older ones come from the store. Raises `LimitReached` for a reader that is slower than the
+        window lasts, `StoreError` when what it asks for cannot be read.
+        """
+        cursor = after
+        news = asyncio.Event()
+        self._readers.add(news)
+        try:
+            while cursor < self._first_seq - 1:
+                stored = await self._store.read(self.session_id, cursor)
+                if not stored:
+                    raise StoreError(f"entries behind {cursor} of session {self.session_id} are gone")
+                for entry in stored:
+                    yield entry
+                    cursor = entry.seq
+            while True:
+                news.clear()
+                while cursor < self.last_seq:
+                    if cursor < self._first_seq - 1:
+                        raise LimitReached(f"this reader fell more than {self._kept} entries behind; join again")
+                    entry = self._window[cursor + 1 - self._first_seq]
+                    cursor = entry.seq
+                    yield entry
+                if self._closed:
+                    return
+                await news.wait()
+        finally:
+            self._readers.discard(news)
+
+    @property
+    def _first_seq(self) -> int:
+        return self.last_seq - len(self._window) + 1

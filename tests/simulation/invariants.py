@@ -1,0 +1,242 @@
+"""What must hold on every timeline, whatever happened. Shared by the core's simulator and the driver's.
+
+`Invariants.see(event, now_us)` takes facts and decisions in timeline order and raises
+`Violation` at the first one that breaks a rule; `finish()` checks what must hold once all is quiet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.conversation import decisions as d
+from agent.conversation import events as e
+
+
+class Violation(AssertionError):
+    """A rule of the conversation was broken."""
+
+
+@dataclass
+class ReplyTrace:
+    committed: bool
+    done: str = ""
+    released: bool = False
+    said: dict[int, str] = field(default_factory=dict)
+    stopped: bool = False
+    rejected: set[str] = field(default_factory=set)
+
+
+class Invariants:
+    def __init__(self) -> None:
+        self.replies: dict[str, ReplyTrace] = {}
+        self.open_turn = ""
+        self.suspected = False
+        self.paused = ""
+        self.actions: dict[str, list[str]] = {}
+        self.cancels: dict[tuple[str, str], int] = {}
+        self.acked: dict[tuple[str, str], int] = {}
+        self.results: set[str] = set()
+        self.ended_turns: dict[str, str] = {}
+        self.answered: set[str] = set()
+        self.started_replies: set[str] = set()
+        self.turn_of: dict[str, str] = {}
+        self.spoken: set[str] = set()
+        self.counts: dict[str, int] = {}
+
+    # ── plumbing ─────────────────────────────────────────────────────────────────────────
+
+    def see(self, event: e.Event) -> None:
+        self.counts[event.type] = self.counts.get(event.type, 0) + 1
+        check = getattr(self, "on_" + event.type.replace(".", "_"), None)
+        if check is not None:
+            check(event)
+
+    def require(self, condition: bool, message: str) -> None:
+        if not condition:
+            raise Violation(message)
+
+    def live(self) -> list[str]:
+        return [reply_id for reply_id, reply in self.replies.items() if not reply.done]
+
+    def alive(self, reply_id: str, what: str) -> ReplyTrace:
+        self.require(reply_id in self.replies, f"{what} for unknown reply {reply_id}")
+        reply = self.replies[reply_id]
+        self.require(not reply.done, f"{what} for reply {reply_id}, which is over ({reply.done})")
+        return reply
+
+    # ── replies ──────────────────────────────────────────────────────────────────────────
+
+    def _new(self, reply_id: str, committed: bool) -> None:
+        self.require(not self.live(), f"{reply_id} begins while {self.live()} is live")
+        self.replies[reply_id] = ReplyTrace(committed)
+
+    def on_model_start(self, event: d.ModelStart) -> None:
+        if event.step == 1:
+            if event.reply_id not in self.replies:  # one that is not speculative was released just before
+                self._new(event.reply_id, not event.speculative)
+            self.turn_of[event.reply_id] = event.turn_id
+            self.require(
+                event.speculative == (self.open_turn == event.turn_id), "speculative exactly while its turn is open"
+            )
+        self.alive(event.reply_id, "model.start")
+
+    def on_reply_committed(self, event: d.ReplyCommitted) -> None:
+        reply = self.alive(event.reply_id, "reply.committed")
+        self.require(not reply.committed, "committed twice")
+        self.require(not self.open_turn, "committed while its turn is open")
+        reply.committed = True
+
+    def on_tts_say(self, event: d.TtsSay) -> None:
+        if event.reply_id not in self.replies and not event.turn_id:
+            self._new(event.reply_id, True)
+        reply = self.alive(event.reply_id, "tts.say")
+        self.require(event.chunk == len(reply.said), f"chunk {event.chunk} of {event.reply_id} out of order")
+        for cause in event.rests_on:
+            known = cause in self.results or (event.phase == "claim" and not event.turn_id)
+            self.require(known, f"a claim rests on {cause}, which has not arrived")
+        reply.said[event.chunk] = event.text
+
+    def on_tts_failed(self, event: e.TtsFailed) -> None:
+        reply = self.replies.get(event.reply_id)
+        if reply is not None and not reply.done:
+            reply.said[event.chunk] = ""
+
+    def on_playback_release(self, event: d.PlaybackRelease) -> None:
+        if event.reply_id not in self.replies:  # not speculative: it is released before it begins
+            self._new(event.reply_id, True)
+        reply = self.alive(event.reply_id, "playback.release")
+        self.require(reply.committed, "a speculative reply was released")
+        self.require(not reply.released, "released twice")
+        self.require(not self.open_turn, "released while the user has the floor")
+        reply.released = True
+
+    def on_playback_start(self, event: e.PlaybackStarted) -> None:
+        reply = self.replies.get(event.reply_id)
+        self.require(reply is not None and reply.released, f"{event.reply_id} plays without release")
+
+    def on_playback_pause(self, event: d.PlaybackPause) -> None:
+        self.alive(event.reply_id, "playback.pause")
+        self.require(not self.paused, "paused twice")
+        self.paused = event.reply_id
+
+    def on_playback_resume(self, event: d.PlaybackResume) -> None:
+        self.alive(event.reply_id, "playback.resume")
+        self.require(self.paused == event.reply_id, "resumed without a pause")
+        self.require(not self.suspected, "resumed under suspicion")
+        self.paused = ""
+
+    def on_playback_stop(self, event: d.PlaybackStop) -> None:
+        reply = self.alive(event.reply_id, "playback.stop")
+        self.require(not reply.stopped, "stopped twice")
+        reply.stopped = True
+        said = " ".join(reply.said[i] for i in sorted(reply.said))
+        if event.heard_text:
+            self.spoken.add(event.reply_id)
+        if event.method != "complete":
+            self.require(
+                said.replace(" ", "").startswith(event.heard_text.replace(" ", "")),
+                f"heard {event.heard_text!r} is no prefix of {said!r}",
+            )
+        if self.paused == event.reply_id:
+            self.paused = ""
+
+    def on_reply_done(self, event: d.ReplyDone) -> None:
+        reply = self.alive(event.reply_id, "reply.done")
+        reply.done = event.outcome
+        self.require((event.outcome == "discarded") == (not reply.committed), "discarded exactly if never committed")
+        self.require(reply.stopped or event.outcome == "discarded", "done without playback.stop")
+        if event.turn_id and event.outcome != "discarded":
+            self.answered.add(event.turn_id)
+        if self.paused == event.reply_id:
+            self.paused = ""
+
+    # ── turns ────────────────────────────────────────────────────────────────────────────
+
+    def on_turn_start(self, event: d.TurnStart) -> None:
+        self.require(not self.open_turn, f"{event.turn_id} starts inside {self.open_turn}")
+        self.require(not self.live(), f"turn {event.turn_id} opens while reply {self.live()} is live")
+        self.open_turn = event.turn_id
+
+    def on_turn_end(self, event: d.TurnEnd) -> None:
+        self.require(self.open_turn == event.turn_id, f"{event.turn_id} ends but {self.open_turn!r} is open")
+        self.require(event.turn_id not in self.ended_turns, "a turn ended twice")
+        self.open_turn = ""
+        self.ended_turns[event.turn_id] = event.text
+
+    # ── interruption and cancellation ────────────────────────────────────────────────────
+
+    def on_interruption_suspected(self, event: d.InterruptionSuspected) -> None:
+        self.alive(event.reply_id, "suspicion")
+        self.require(not self.suspected, "suspected twice")
+        self.suspected = True
+
+    def on_interruption_confirmed(self, event: d.InterruptionConfirmed) -> None:
+        self.alive(event.reply_id, "confirmation")
+        self.suspected = False
+
+    def on_interruption_dismissed(self, event: d.InterruptionDismissed) -> None:
+        self.require(self.suspected, "dismissed without suspicion")
+        self.suspected = False
+
+    def on_cancel_requested(self, event: d.CancelRequested) -> None:
+        key = (event.reply_id, event.target)
+        self.cancels[key] = self.cancels.get(key, 0) + 1
+        self.require(self.cancels[key] == 1, f"{key} cancelled twice")
+
+    def on_cancel_ack(self, event: e.CancelAck) -> None:
+        key = (event.reply_id, event.target)
+        self.acked[key] = self.acked.get(key, 0) + 1
+
+    def on_core_error(self, event: d.Complaint) -> None:
+        if event.code == "cancel.timeout":
+            key = (event.reply_id, event.message.split()[0])
+            self.acked.setdefault(key, 1)
+
+    # ── tools and actions ────────────────────────────────────────────────────────────────
+
+    def on_tool_result(self, event: e.ToolResult) -> None:
+        self.results.add(event.event_id)
+
+    def on_tool_start(self, event: d.ToolStart) -> None:
+        self.alive(event.reply_id, "tool.start")
+
+    def _action(self, action_id: str, step: str, allowed_after: tuple[str, ...]) -> None:
+        steps = self.actions.setdefault(action_id, [])
+        last = steps[-1] if steps else ""
+        self.require(last in allowed_after, f"action {action_id} goes from {last!r} to {step!r}")
+        steps.append(step)
+
+    def on_action_proposed(self, event: d.ActionProposed) -> None:
+        self.require(self.alive(event.reply_id, "proposal").committed, "a speculative reply proposed an action")
+        self._action(event.action_id, "proposed", ("",))
+
+    def on_action_confirmed(self, event: d.ActionConfirmed) -> None:
+        self._action(event.action_id, "confirmed", ("proposed",))
+
+    def on_action_rejected(self, event: d.ActionRejected) -> None:
+        self._action(event.action_id, "rejected", ("", "proposed", "confirmed"))
+
+    def on_action_started(self, event: d.ActionStarted) -> None:
+        reply = self.alive(event.reply_id, "ghost action")
+        self.require(reply.committed, "ghost action of a speculative reply")
+        self.require(not self.suspected, "an action started while an interruption was suspected")
+        self._action(event.action_id, "started", ("confirmed",))
+
+    def on_action_committed(self, event: d.ActionCommitted) -> None:
+        self._action(event.action_id, "committed", ("started",))
+
+    def on_action_failed(self, event: d.ActionFailed) -> None:
+        self._action(event.action_id, "failed", ("started",))
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────
+
+    def finish(self) -> None:
+        """Nothing is under way any more: nothing may be left hanging."""
+        self.require(not self.live(), f"replies {self.live()} never ended")
+        self.require(not self.open_turn, f"turn {self.open_turn} never ended")
+        self.require(not self.suspected, "a suspicion was never resolved")
+        self.require(not self.paused, "playback stays paused for ever")
+        missing = [key for key in self.cancels if key not in self.acked]
+        self.require(not missing, f"never acked: {missing}")
+        for turn_id, text in self.ended_turns.items():
+            self.require(not text or turn_id in self.answered, f"turn {turn_id} ({text!r}) was never answered")
