@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { initialState, local, modeOf, reduce, statusText } from '../../web/state.js';
+import { MAX_ITEMS, segments } from '../../web/transcript.js';
+import { MAX_ROWS, familyOf, summarise } from '../../web/log.js';
+
+/** A timeline written as [type, payload, t_ms?] rows. */
+function play(rows, start = reduce(initialState(), local('connection', { phase: 'connected', transport: 'webrtc' })), session = 's1') {
+  let state = start;
+  let seq = state.sessionId === session ? state.seq : 0;
+  for (const [type, payload = {}, tMs = 0] of rows) {
+    seq += 1;
+    const entry = { session_id: session, event_id: `e${seq}`, seq, ts: '', t_ms: tMs, now_us: tMs * 1000, type, source: '',
+      turn_id: payload.turn_id ?? 't1', parent_event_id: '', payload };
+    state = reduce(state, { kind: 'entry', entry });
+  }
+  return state;
+}
+
+const WORDS = [
+  { start_sample: 0, end_sample: 4800, text_end: 2 },
+  { start_sample: 4800, end_sample: 14400, text_end: 5 },
+  { start_sample: 14400, end_sample: 24000, text_end: 10 },
+];
+const CHUNK = { reply_id: 'r1', chunk: 0, text: 'It is noon', phase: 'claim', rests_on: [], start_sample: 0, samples: 24000, words: WORDS };
+const ANSWER = [
+  ['turn.start'], ['asr.final', { text: 'what time is it', understood: true }], ['turn.end', { text: 'what time is it', understood: true }],
+  ['model.start', { reply_id: 'r1', speculative: false }], ['tts.say', { reply_id: 'r1', chunk: 0, text: 'It is noon', phase: 'claim' }],
+  ['tts.chunk', CHUNK], ['playback.start', { reply_id: 'r1' }],
+];
+const reply = (state) => state.transcript.items.findLast((item) => item.kind === 'agent');
+const users = (state) => state.transcript.items.filter((item) => item.kind === 'user');
+
+test('partials become the turn, and the turn its final text', () => {
+  const heard = play([['turn.start'], ['asr.partial', { text: 'what' }], ['asr.partial', { text: 'what time' }]]);
+  assert.deepEqual(users(heard).map(({ text, open }) => [text, open]), [['what time', true]]);
+  const done = play([['asr.final', { text: 'what time is it' }], ['turn.end', { text: 'What time is it?', understood: true }]], heard);
+  assert.deepEqual(users(done).map(({ text, open }) => [text, open]), [['What time is it?', false]]);
+  assert.equal(users(done)[0].key, users(heard)[0].key);
+});
+
+test('a turn without text leaves nothing behind', () => {
+  assert.deepEqual(users(play([['turn.start'], ['turn.end', { text: '', understood: false }]])), []);
+});
+
+test('what is not understood is marked', () => {
+  assert.equal(users(play([['turn.start'], ['turn.end', { text: 'blah', understood: false }]]))[0].understood, false);
+});
+
+test('typed text is one turn', () => {
+  const state = play([['text.input', { text: 'hello' }], ['turn.start'], ['turn.end', { text: 'hello', understood: true }]]);
+  assert.deepEqual(users(state).map(({ text, typed, open }) => [text, typed, open]), [['hello', true, false]]);
+});
+
+test('words become heard as the playback passes their end', () => {
+  assert.deepEqual(segments(reply(play(ANSWER))), [{ text: 'It is noon', kind: 'pending' }]);
+  const marked = play([['playback.mark', { reply_id: 'r1', sample: 14399 }]], play(ANSWER));
+  assert.deepEqual(segments(reply(marked)), [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'pending' }]);
+  const all = play([['playback.mark', { reply_id: 'r1', sample: 24000 }]], marked);
+  assert.deepEqual(segments(reply(all)), [{ text: 'It is noon', kind: 'heard' }]);
+});
+
+test('a chunk behind one that is not heard whole is not heard', () => {
+  const two = play([['tts.say', { reply_id: 'r1', chunk: 1, text: 'in London.', phase: 'claim' }],
+    ['playback.mark', { reply_id: 'r1', sample: 14400 }]], play(ANSWER));
+  assert.deepEqual(segments(reply(two)), [{ text: 'It is', kind: 'heard' }, { text: 'noon in London.', kind: 'pending' }]);
+});
+
+test('an interruption cuts the text where it was heard', () => {
+  const state = play([['playback.mark', { reply_id: 'r1', sample: 4800 }], ['playback.pause', { reply_id: 'r1' }], ['interruption.confirmed', { evidence: 'words' }],
+    ['playback.stop', { reply_id: 'r1', heard_ms: 100, heard_text: 'It', unheard_text: 'is noon' }], ['reply.done', { reply_id: 'r1', outcome: 'interrupted' }]], play(ANSWER));
+  assert.deepEqual(segments(reply(state)), [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'cut' }]);
+  assert.equal(reply(state).outcome, 'interrupted');
+});
+
+test('resuming goes back to where the playback goes on', () => {
+  const state = play([['playback.mark', { reply_id: 'r1', sample: 14400 }], ['playback.pause', { reply_id: 'r1' }],
+    ['playback.resume', { reply_id: 'r1', sample: 4800 }]], play(ANSWER));
+  assert.deepEqual(segments(reply(state))[0], { text: 'It', kind: 'heard' });
+});
+
+test('a speculative reply is shown only once it is committed', () => {
+  const begun = play([['turn.start'], ['model.start', { reply_id: 'r1', speculative: true }], ['tts.say', { reply_id: 'r1', chunk: 0, text: 'Noon', phase: 'claim' }]]);
+  assert.equal(reply(begun), undefined);
+  const committed = play([['turn.end', { text: 'time', understood: true }], ['reply.committed', { reply_id: 'r1' }]], begun);
+  assert.deepEqual(committed.transcript.items.map(({ kind }) => kind), ['user', 'agent']);
+  assert.equal(segments(reply(committed))[0].text, 'Noon');
+  const discarded = play([['reply.done', { reply_id: 'r1', outcome: 'discarded' }]], begun);
+  assert.deepEqual(discarded.transcript.hidden, []);
+  assert.equal(reply(discarded), undefined);
+});
+
+test('what was heard during a dismissed interruption is no turn', () => {
+  const state = play([['interruption.suspected', { by: 'vad' }], ['asr.partial', { text: 'mm-hm' }], ['interruption.dismissed', { evidence: 'backchannel' }]], play(ANSWER));
+  assert.equal(users(state).length, 1);
+});
+
+test('an action shows its last state, once', () => {
+  const action = { reply_id: 'r1', action_id: 'a1' };
+  const state = play([['action.proposed', { ...action, name: 'set_timer', arguments: {} }], ['action.started', { ...action, name: 'set_timer' }],
+    ['action.committed', { ...action, late: true }]], play(ANSWER));
+  assert.deepEqual(reply(state).actions, [{ id: 'a1', name: 'set_timer', state: 'committed', late: true, reason: '' }]);
+});
+
+test('faults are said in the transcript', () => {
+  const state = play([['error', { code: 'asr', message: 'The recogniser restarts.' }]]);
+  assert.deepEqual(state.transcript.items.map(({ kind, level, text }) => [kind, level, text]), [['note', 'error', 'The recogniser restarts.']]);
+});
+
+test('repeated and old entries change nothing', () => {
+  const state = play(ANSWER);
+  const entry = state.log.rows[2].entry;
+  assert.equal(reduce(state, { kind: 'entry', entry }), state);
+});
+
+test('reducing leaves the old state as it was', () => {
+  const before = play(ANSWER);
+  const copy = structuredClone(before);
+  play([['playback.mark', { reply_id: 'r1', sample: 24000 }], ['asr.partial', { text: 'x' }], ['reply.done', { reply_id: 'r1', outcome: 'completed' }]], before);
+  assert.deepEqual(before, copy);
+});
+
+test('a new session keeps what was said above a line and starts its own timeline', () => {
+  const state = play([['turn.start'], ['asr.partial', { text: 'hi' }]], play(ANSWER), 's2');
+  assert.equal(state.log.count, 2);
+  assert.ok(state.transcript.items.some((item) => item.kind === 'note' && item.text === 'New conversation'));
+});
+
+test('transcript and log are bounded', () => {
+  const rows = Array.from({ length: MAX_ROWS + 50 }, (_, n) => ['error', { code: 'x', message: `m${n}` }]);
+  const state = play(rows);
+  assert.equal(state.transcript.items.length, MAX_ITEMS);
+  assert.equal(state.log.rows.length, MAX_ROWS);
+  assert.equal(state.log.count, MAX_ROWS + 50);
+  assert.equal(state.log.rows.at(-1).seq, MAX_ROWS + 50);
+});
+
+test('the mode follows the conversation', () => {
+  assert.equal(modeOf(initialState()), 'off');
+  assert.equal(modeOf(reduce(initialState(), local('connection', { phase: 'connecting' }))), 'connecting');
+  const thinking = play([['turn.end', { text: 'x', understood: true }], ['agent.status', { status: 'thinking', detail: '' }]]);
+  assert.equal(modeOf(thinking), 'thinking');
+  const speaking = play(ANSWER);
+  assert.equal(modeOf(speaking), 'speaking');
+  assert.equal(modeOf(reduce(speaking, local('gate', { closed: true }))), 'interrupted');
+  const paused = play([['playback.pause', { reply_id: 'r1' }]], speaking);
+  assert.equal(modeOf(paused), 'interrupted');
+  assert.equal(modeOf(play([['playback.resume', { reply_id: 'r1', sample: 0 }]], paused)), 'speaking');
+  assert.equal(modeOf(play([['reply.done', { reply_id: 'r1', outcome: 'completed' }]], speaking)), 'listening');
+  assert.equal(modeOf(reduce(speaking, local('connection', { phase: 'ended' }))), 'off');
+});
+
+test('the status line says what the agent says it does', () => {
+  assert.equal(statusText(play([['agent.status', { status: 'working', detail: 'asking the clock' }]])), 'Working on it: asking the clock');
+  assert.equal(statusText(reduce(initialState(), local('connection', { phase: 'failed', message: 'Too many calls.' }))), 'Too many calls.');
+});
+
+test('settings: edited, echoed, saved', () => {
+  const loaded = reduce(initialState(), local('settings.loaded', { settings: { 'vad.onset_ms': 60, 'vad.engine': 'webrtcvad' } }));
+  assert.deepEqual(loaded.settings, { 'vad.onset_ms': 60 });
+  const edited = reduce(loaded, local('settings.edited', { changes: { 'vad.onset_ms': 80 } }));
+  assert.deepEqual([edited.settings['vad.onset_ms'], edited.unsaved], [80, { 'vad.onset_ms': 80 }]);
+  const echoed = play([['settings.changed', { changes: { 'vad.onset_ms': 90 } }]], edited);
+  assert.equal(echoed.settings['vad.onset_ms'], 90);
+  assert.deepEqual(reduce(echoed, local('settings.saved')).unsaved, {});
+});
+
+test('a notice with the same id replaces the old one', () => {
+  const one = reduce(initialState(), local('notice', { id: 'mic', level: 'error', text: 'a' }));
+  const two = reduce(one, local('notice', { id: 'mic', level: 'error', text: 'b' }));
+  assert.deepEqual(two.notices.map(({ text }) => text), ['b']);
+  assert.deepEqual(reduce(two, local('notice.closed', { id: 'mic' })).notices, []);
+});
+
+test('rows of the timeline know their family and fit one line', () => {
+  const families = ['session.created', 'asr.partial', 'model.token', 'tts.chunk', 'cancel.ack', 'action.failed', 'core.error', 'tts.failed'].map(familyOf);
+  assert.deepEqual(families, ['session', 'user', 'agent', 'output', 'interruption', 'action', 'fault', 'fault']);
+  assert.equal(summarise({ reply_id: 'r1', sample: 24000, text: 'hi', understood: true }), '“hi” · sample 0.50 s · understood');
+});

@@ -1,0 +1,69 @@
+// @ts-check
+/** The agent's plain HTTP: its configuration and the addresses of everything else. */
+import { serverError, unreachable } from './wire.js';
+
+/**
+ * @typedef {object} Config
+ * @property {RTCIceServer[]} ice_servers
+ * @property {Record<string, any>} [browser]
+ * @property {Record<string, any>} [vad]
+ * @property {Record<string, any>} [endpointing]
+ * @property {Record<string, any>} [interruption]
+ * @property {Record<string, any>} [tts]
+ * @property {Record<string, any>} [limits]
+ * @property {Record<string, string>} [engines]
+ * @property {boolean} [english_only]
+ * @property {string} [version]
+ */
+
+const TABLES = /** @type {const} */ (['browser', 'vad', 'endpointing', 'interruption', 'tts']);
+
+export class Server {
+  /** @param {string} base URL of the page @param {string} token '' where none is needed */
+  constructor(base, token) {
+    this.base = base;
+    this.token = token;
+  }
+
+  /** @param {string} path @returns {string} */
+  url(path) {
+    return new URL(path, this.base).href;
+  }
+
+  /** @returns {string} */
+  get socketUrl() {
+    const url = new URL('ws', this.base);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    if (this.token) url.searchParams.set('token', this.token);
+    return url.href;
+  }
+
+  /** @param {Record<string, string>} [more] @returns {Record<string, string>} */
+  headers(more = {}) {
+    return this.token ? { ...more, Authorization: `Bearer ${this.token}` } : more;
+  }
+
+  /** @returns {Promise<Config>} rejects with a ServerError */
+  async config() {
+    const response = await fetch(this.url('config.json'), { headers: this.headers(), cache: 'no-store' }).catch(unreachable);
+    if (!response.ok) throw await serverError(response);
+    return response.json();
+  }
+
+  /** @param {Record<string, boolean | number>} changes */
+  async save(changes) {
+    const headers = this.headers({ 'Content-Type': 'application/json' });
+    const response = await fetch(this.url('settings'), { method: 'PUT', headers, body: JSON.stringify(changes) }).catch(unreachable);
+    if (!response.ok) throw await serverError(response);
+  }
+}
+
+/** Settings by `table.key`, of those that the page can change. @param {Config} config */
+export function settingsOf(config) {
+  /** @type {Record<string, unknown>} */
+  const flat = {};
+  for (const table of TABLES) {
+    for (const [key, value] of Object.entries(config[table] ?? {})) flat[`${table}.${key}`] = value;
+  }
+  return flat;
+}

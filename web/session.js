@@ -1,0 +1,127 @@
+// @ts-check
+/** One call with the agent, over WebRTC, or over a WebSocket where that does not connect. */
+import { ServerError, command, parseMessage } from './wire.js';
+import { WebRtcLink } from './webrtc.js';
+import { WebSocketLink } from './websocket.js';
+
+/**
+ * @typedef {object} LinkHandlers
+ * @property {(json: string) => void} message
+ * @property {(stream: MediaStream) => void} remote
+ * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm
+ * @property {(message: string) => void} lost
+ */
+
+/**
+ * @typedef {object} CallHandlers
+ * @property {(entry: import('./wire.js').Entry) => void} entry
+ * @property {(code: string, message: string) => void} error
+ * @property {(stream: MediaStream) => void} remote what the agent says, as a stream
+ * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm or as PCM: the function that plays it
+ * @property {(message: string) => void} trying
+ * @property {(message: string) => void} lost
+ */
+
+const CONNECT_MS = 6_000;
+const HEARTBEAT_MS = 3_000;
+
+export class Call {
+  /**
+   * @param {import('./server.js').Server} server
+   * @param {import('./server.js').Config} config
+   * @param {CallHandlers} handlers
+   */
+  constructor(server, config, handlers) {
+    this.server = server;
+    this.config = config;
+    this.handlers = handlers;
+    /** @type {WebRtcLink | WebSocketLink | null} */
+    this.link = null;
+    /** @type {'' | 'webrtc' | 'websocket'} */
+    this.transport = '';
+    this.heartbeat = 0;
+    this.over = false;
+  }
+
+  /**
+   * @param {MediaStreamTrack | null} track
+   * @returns {Promise<string>} why WebRTC is not used, '' if it is. Rejects with what to tell the person.
+   */
+  async connect(track) {
+    const why = await this.overWebRtc(track);
+    if (why) {
+      this.handlers.trying(`${why} Trying without WebRTC…`);
+      await this.overWebSocket();
+    }
+    if (this.over) throw new Error('The call was ended.');
+    this.heartbeat = window.setInterval(() => this.send('heartbeat'), HEARTBEAT_MS);
+    return why;
+  }
+
+  /** @param {MediaStreamTrack | null} track @returns {Promise<string>} */
+  async overWebRtc(track) {
+    if (typeof RTCPeerConnection !== 'function') return 'This browser has no WebRTC.';
+    const link = new WebRtcLink(this.server, this.config.ice_servers ?? [], this.linkHandlers());
+    this.link = link;
+    link.listen();
+    try {
+      await link.connect(track, AbortSignal.timeout(CONNECT_MS));
+    } catch (error) {
+      link.close();
+      if (error instanceof ServerError && error.status !== 404 && error.status !== 501) throw error;
+      return 'WebRTC does not connect on this network.';
+    }
+    this.transport = 'webrtc';
+    return '';
+  }
+
+  async overWebSocket() {
+    if (this.over) return;
+    const link = new WebSocketLink(this.server, this.linkHandlers());
+    this.link = link;
+    await link.connect(AbortSignal.timeout(CONNECT_MS)).catch((error) => {
+      link.close();
+      throw error;
+    });
+    this.transport = 'websocket';
+  }
+
+  /** @returns {LinkHandlers} */
+  linkHandlers() {
+    const { remote, pcm, lost } = this.handlers;
+    return { remote, pcm, message: (json) => this.receive(json), lost: (message) => {
+      this.close();
+      lost(message);
+    } };
+  }
+
+  /** @param {string} json */
+  receive(json) {
+    const message = parseMessage(json);
+    if (message?.kind === 'entry') this.handlers.entry(message.entry);
+    if (message?.kind === 'error') this.handlers.error(message.code, message.message);
+  }
+
+  /** @param {string} type @param {Record<string, any>} [payload] @returns {import('./wire.js').Command | null} null if it could not be sent */
+  send(type, payload = {}) {
+    const message = command(type, payload);
+    return this.link?.send(JSON.stringify(message)) ? message : null;
+  }
+
+  /** @param {ArrayBuffer} pcm int16 mono 16 kHz; needed over a WebSocket only */
+  sendAudio(pcm) {
+    if (this.link instanceof WebSocketLink) this.link.sendAudio(pcm);
+  }
+
+  /** @param {MediaStreamTrack | null} track */
+  async setTrack(track) {
+    await this.link?.setTrack(track);
+  }
+
+  /** Hang up; also on the way out of the page. */
+  close() {
+    this.over = true;
+    clearInterval(this.heartbeat);
+    this.link?.close();
+  }
+}

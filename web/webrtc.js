@@ -1,0 +1,127 @@
+// @ts-check
+/** A call over WebRTC: Opus both ways, the timeline on an ordered data channel. */
+import { ServerError, serverError } from './wire.js';
+
+/** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
+
+const GATHER_MS = 1_000;
+const DISCONNECTED_MS = 5_000;
+
+export class WebRtcLink {
+  /**
+   * @param {import('./server.js').Server} server
+   * @param {RTCIceServer[]} iceServers
+   * @param {LinkHandlers} handlers
+   */
+  constructor(server, iceServers, handlers) {
+    this.server = server;
+    this.handlers = handlers;
+    this.peer = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
+    this.channel = this.peer.createDataChannel('timeline', { ordered: true });
+    /** @type {RTCRtpSender | null} */
+    this.sender = null;
+    this.location = '';
+    this.over = false;
+    this.lostTimer = 0;
+  }
+
+  /**
+   * @param {MediaStreamTrack | null} track without one the line is open all the same, for a microphone that comes later
+   * @param {AbortSignal} signal
+   */
+  async connect(track, signal) {
+    const transceiver = this.peer.addTransceiver(track ?? 'audio', { direction: 'sendrecv' });
+    this.sender = transceiver.sender;
+    this.peer.addEventListener('track', (event) => this.handlers.remote(event.streams[0] ?? new MediaStream([event.track])));
+    await this.peer.setLocalDescription(await this.peer.createOffer());
+    await this.gathered();
+    signal.throwIfAborted();
+    const response = await this.post(this.peer.localDescription?.sdp ?? '', signal);
+    const location = response.headers.get('Location');
+    if (location) this.location = new URL(location, response.url).href;
+    await this.peer.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    await this.opened(signal);
+    this.watch();
+  }
+
+  /** @param {string} body @param {AbortSignal} signal */
+  async post(body, signal) {
+    const headers = this.server.headers({ 'Content-Type': 'application/sdp' });
+    const response = await fetch(this.server.url('calls'), { method: 'POST', headers, body, signal }).catch((error) => {
+      if (signal.aborted) throw error;
+      throw new ServerError('unreachable', 'The agent cannot be reached. Is it running?', 0);
+    });
+    if (!response.ok) throw await serverError(response);
+    return response;
+  }
+
+  /** All candidates go into the offer; without a STUN server they are there at once. */
+  gathered() {
+    if (this.peer.iceGatheringState === 'complete') return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, GATHER_MS);
+      this.peer.addEventListener('icegatheringstatechange', () => {
+        if (this.peer.iceGatheringState !== 'complete') return;
+        clearTimeout(timer);
+        resolve(undefined);
+      });
+    });
+  }
+
+  /** @param {AbortSignal} signal @returns {Promise<void>} */
+  opened(signal) {
+    return new Promise((resolve, reject) => {
+      const failed = () => reject(signal.reason ?? new Error('WebRTC did not connect.'));
+      this.channel.addEventListener('open', () => resolve());
+      this.peer.addEventListener('connectionstatechange', () => this.peer.connectionState === 'failed' && failed());
+      signal.addEventListener('abort', failed);
+      if (this.channel.readyState === 'open') resolve();
+      if (signal.aborted) failed();
+    });
+  }
+
+  watch() {
+    this.channel.addEventListener('close', () => this.lose('The agent ended the call.'));
+    this.peer.addEventListener('connectionstatechange', () => this.judge());
+  }
+
+  /** A short disconnection mends itself. */
+  judge() {
+    clearTimeout(this.lostTimer);
+    const lost = 'The connection to the agent was lost.';
+    if (this.peer.connectionState === 'failed') this.lose(lost);
+    if (this.peer.connectionState === 'disconnected') this.lostTimer = window.setTimeout(() => this.lose(lost), DISCONNECTED_MS);
+  }
+
+  /** @param {string} message */
+  lose(message) {
+    if (this.over) return;
+    this.close();
+    this.handlers.lost(message);
+  }
+
+  /** Messages that arrive before somebody listens would be lost, so listen from the start. */
+  listen() {
+    this.channel.addEventListener('message', (event) => typeof event.data === 'string' && this.handlers.message(event.data));
+  }
+
+  /** @param {string} json @returns {boolean} whether it could be sent */
+  send(json) {
+    if (this.channel.readyState !== 'open') return false;
+    this.channel.send(json);
+    return true;
+  }
+
+  /** @param {MediaStreamTrack | null} track */
+  async setTrack(track) {
+    await this.sender?.replaceTrack(track);
+  }
+
+  close() {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.lostTimer);
+    if (this.location) fetch(this.location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
+    this.peer.close();
+  }
+}

@@ -1,0 +1,69 @@
+// @ts-check
+/** A call over a WebSocket: int16 PCM both ways as binary messages, the timeline as text. */
+import { parseMessage } from './wire.js';
+
+/** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
+
+const MAX_BEHIND_BYTES = 64_000; // two seconds of microphone: the network does not keep up, so drop
+
+export class WebSocketLink {
+  /** @param {import('./server.js').Server} server @param {LinkHandlers} handlers */
+  constructor(server, handlers) {
+    this.handlers = handlers;
+    this.socket = new WebSocket(server.socketUrl);
+    this.socket.binaryType = 'arraybuffer';
+    this.over = false;
+    this.ready = false;
+    /** @type {(pcm: ArrayBuffer) => void} */
+    this.play = () => undefined;
+  }
+
+  /** @param {AbortSignal} signal @returns {Promise<void>} when the agent has said hello */
+  connect(signal) {
+    return new Promise((resolve, reject) => {
+      let refusal = '';
+      signal.addEventListener('abort', () => reject(signal.reason));
+      this.socket.addEventListener('error', () => reject(new Error('The agent cannot be reached.')));
+      this.socket.addEventListener('close', (event) => {
+        reject(new Error(refusal || event.reason || 'The agent closed the connection.'));
+        if (this.ready) this.lose(event.reason || 'The connection to the agent was lost.');
+      });
+      this.socket.addEventListener('message', (event) => {
+        if (typeof event.data !== 'string') return this.play(event.data);
+        const message = this.ready ? null : parseMessage(event.data);
+        if (message?.kind === 'error') refusal = message.message;
+        if (message?.kind !== 'hello') return this.handlers.message(event.data);
+        this.ready = true;
+        this.play = this.handlers.pcm(message.payload.playout_rate ?? 48_000);
+        return resolve();
+      });
+    });
+  }
+
+  /** @param {ArrayBuffer} pcm */
+  sendAudio(pcm) {
+    if (this.ready && this.socket.readyState === WebSocket.OPEN && this.socket.bufferedAmount < MAX_BEHIND_BYTES) this.socket.send(pcm);
+  }
+
+  /** @param {string} json @returns {boolean} whether it could be sent */
+  send(json) {
+    if (this.socket.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(json);
+    return true;
+  }
+
+  /** @param {string} message */
+  lose(message) {
+    if (this.over) return;
+    this.over = true;
+    this.handlers.lost(message);
+  }
+
+  /** The microphone reaches this link through the audio graph. */
+  async setTrack() {}
+
+  close() {
+    this.over = true;
+    this.socket.close(1000, 'hang up');
+  }
+}

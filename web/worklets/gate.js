@@ -1,0 +1,75 @@
+// @ts-check
+/// <reference path="./globals.d.ts" />
+/**
+ * Playback gate: input 0 is the microphone, input 1 what the agent says; the output is input 1 or
+ * silence. The detector runs in the same quantum as the gain, so no thread has to be waited for.
+ *
+ * Messages out: {type:'closed', onsetAt, closedAt}, {type:'opened', at}, {type:'remote', on, at},
+ * {type:'levels', micDb, remoteDb, floorDb, thresholdDb, couplingDb, closed}; times are those of the
+ * AudioContext, in seconds. Messages in: {type:'configure', options}, {type:'close'}, {type:'suspect'},
+ * {type:'open', falseAlarm}, {type:'judge', verdict}.
+ */
+import { EnergyGate, meanSquare } from './energy_gate.js';
+
+const LEVELS_EVERY_QUANTA = 12;
+
+class GateProcessor extends AudioWorkletProcessor {
+  /** @param {AudioWorkletNodeOptions} options */
+  constructor(options) {
+    super(options);
+    this.gate = new EnergyGate(sampleRate, options.processorOptions ?? {});
+    this.gain = 1;
+    this.quanta = 0;
+    this.playing = false;
+    this.port.onmessage = (event) => this.obey(event.data);
+  }
+
+  /** @param {Record<string, any>} message */
+  obey(message) {
+    if (message.type === 'configure') this.gate.configure(message.options);
+    else if (message.type === 'close') this.gate.close();
+    else if (message.type === 'suspect') this.gate.suspect();
+    else if (message.type === 'judge') this.gate.judge(message.verdict);
+    else if (message.type === 'open') {
+      if (this.gate.closed) this.port.postMessage({ type: 'opened', at: currentTime });
+      this.gate.open(message.falseAlarm === true);
+    }
+  }
+
+  /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
+  process(inputs, outputs) {
+    const quantumS = (outputs[0][0]?.length ?? 128) / sampleRate;
+    const cutAfter = this.gate.step(meanSquare(inputs[0]?.[0]), meanSquare(inputs[1]?.[0]));
+    this.render(inputs[1] ?? [], outputs[0]);
+    if (cutAfter > 0) {
+      const closedAt = currentTime + quantumS;
+      this.port.postMessage({ type: 'closed', onsetAt: closedAt - cutAfter * quantumS, closedAt });
+    }
+    if (this.gate.playing !== this.playing) {
+      this.playing = this.gate.playing;
+      this.port.postMessage({ type: 'remote', on: this.playing, at: currentTime });
+    }
+    if (++this.quanta % LEVELS_EVERY_QUANTA === 0) this.report();
+    return true;
+  }
+
+  /** @param {Float32Array[]} input @param {Float32Array[]} output */
+  render(input, output) {
+    const target = this.gate.gain;
+    const slope = output[0] ? (target - this.gain) / output[0].length : 0;
+    for (let channel = 0; channel < output.length; channel++) {
+      const source = input[Math.min(channel, input.length - 1)];
+      const sink = output[channel];
+      if (!source) continue;
+      for (let i = 0; i < sink.length; i++) sink[i] = source[i] * (this.gain + slope * (i + 1));
+    }
+    this.gain = target;
+  }
+
+  report() {
+    const { micDb, remoteDb, floorDb, thresholdDb, couplingDb, closed } = this.gate;
+    this.port.postMessage({ type: 'levels', micDb, remoteDb, floorDb, thresholdDb, couplingDb, closed });
+  }
+}
+
+registerProcessor('gate', GateProcessor);

@@ -1,0 +1,54 @@
+// @ts-check
+/// <reference path="./globals.d.ts" />
+/** PCM in and out of the audio graph, for when the audio goes over a WebSocket. */
+import { PlayoutBuffer, Resampler, toFloat, toInt16 } from './resample.js';
+
+const CAPTURE_RATE = 16_000;
+const FRAME_SAMPLES = 320; // 20 ms
+const LEAD_S = 0.06;
+const MAX_S = 2;
+
+/** Posts the microphone as 20 ms ArrayBuffers of int16, mono, 16 kHz. */
+class CaptureProcessor extends AudioWorkletProcessor {
+  /** @param {AudioWorkletNodeOptions} options */
+  constructor(options) {
+    super(options);
+    this.resampler = new Resampler(sampleRate, CAPTURE_RATE);
+    this.frame = new Float32Array(FRAME_SAMPLES);
+    this.filled = 0;
+  }
+
+  /** @param {Float32Array[][]} inputs */
+  process(inputs) {
+    const channel = inputs[0]?.[0];
+    if (!channel) return true;
+    for (const sample of this.resampler.push(channel)) {
+      this.frame[this.filled++] = sample;
+      if (this.filled < FRAME_SAMPLES) continue;
+      const { buffer } = toInt16(this.frame);
+      this.port.postMessage(buffer, [/** @type {ArrayBuffer} */ (buffer)]);
+      this.filled = 0;
+    }
+    return true;
+  }
+}
+
+/** Plays ArrayBuffers of int16, mono, at `processorOptions.rate`. */
+class PlayerProcessor extends AudioWorkletProcessor {
+  /** @param {AudioWorkletNodeOptions} options */
+  constructor(options) {
+    super(options);
+    const resampler = new Resampler(options.processorOptions?.rate ?? 48_000, sampleRate);
+    this.buffer = new PlayoutBuffer(Math.round(LEAD_S * sampleRate), Math.round(MAX_S * sampleRate));
+    this.port.onmessage = (event) => this.buffer.push(resampler.push(toFloat(new Int16Array(event.data))));
+  }
+
+  /** @param {Float32Array[][]} _inputs @param {Float32Array[][]} outputs */
+  process(_inputs, outputs) {
+    if (outputs[0][0]) this.buffer.pull(outputs[0][0]);
+    return true;
+  }
+}
+
+registerProcessor('pcm-capture', CaptureProcessor);
+registerProcessor('pcm-player', PlayerProcessor);
