@@ -30,15 +30,16 @@ from agent.conversation.events import (
     SessionResumed,
     SettingsChanged,
 )
+from agent.conversation.message import Message
 from agent.conversation.policy import Policy
 from agent.errors import LimitReached, SettingsError
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
-from agent.settings import Settings, changed
+from agent.settings import Settings
 from agent.speaking.loop import SpeakingLoop
 from agent.speaking.port import Tts
 from agent.thinking.loop import ThinkingLoop
-from agent.thinking.port import Brain, Message, Tool, UserContext
+from agent.thinking.port import Brain, Tool, UserContext
 from agent.timeline.entry import Entry
 from agent.timeline.log import Timeline
 from agent.timeline.projections.context import messages
@@ -109,7 +110,9 @@ class Session:
 
         A fact whose `event_id` is on the timeline already has no effect.
         """
-        if self._closed.is_set() or (fact.event_id and self.timeline.get(fact.event_id)):
+        if self._closed.is_set() and not self._stepping:
+            return
+        if fact.event_id and self.timeline.get(fact.event_id):
             return
         if len(self._inbox) >= MAX_INBOX:
             raise LimitReached(f"more than {MAX_INBOX} facts wait in one step of session {self.session_id}")
@@ -134,8 +137,6 @@ class Session:
     # ── one step ─────────────────────────────────────────────────────────────────────────
 
     def _step(self, fact: Event) -> None:
-        if self._closed.is_set():
-            return
         if isinstance(fact, SettingsChanged):
             fact = self._change_settings(fact)
         now_us = self._clock.now_us() - self._base_us
@@ -210,7 +211,7 @@ class Session:
         return UserContext(now=self._clock.wall().astimezone(zone), time_zone=zone_name, locale=locale)
 
     def _resolve(self, event_ids: Sequence[str]) -> list[Message]:
-        return [Message(**vars_of(message)) for message in messages(self.timeline.get, event_ids)]
+        return messages(self.timeline.get, event_ids)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────
 

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from agent.conversation.decisions import ActionCommitted, PlaybackStop, TurnEnd
-from agent.conversation.events import Json, ToolCall, ToolResult
+from agent.conversation.events import ToolCall, ToolResult
+from agent.conversation.message import Message
 from agent.timeline.entry import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class ContextMessage:
-    """One entry of a prompt, made from the timeline event `event_id`. The fields are those of the
-    thinking port's `Message`."""
-
-    role: Literal["user", "agent", "call", "result", "note"]
-    text: str = ""
-    event_id: str = ""
-    understood: bool = True
-    cut: str = ""
-    call_id: str = ""
-    name: str = ""
-    arguments: dict[str, Json] = field(default_factory=dict)
-    content: Json = None
-    error_class: str = ""
-
-
-def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[ContextMessage]:
+def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Message]:
     """The messages of a prompt whose events have these `ids`, in their order.
 
     `turn.end`          a user message
@@ -40,7 +22,7 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Co
     Other events, and ids that `find` does not know (any more), are left out.
     """
     calls: dict[str, ToolCall] = {}
-    found: list[ContextMessage] = []
+    found: list[Message] = []
     for event_id in ids:
         entry = find(event_id)
         if entry is None:
@@ -53,16 +35,16 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Co
     return found
 
 
-def _message(entry: Entry, calls: dict[str, ToolCall]) -> ContextMessage | None:
+def _message(entry: Entry, calls: dict[str, ToolCall]) -> Message | None:
     event = entry.event
     event_id = event.event_id
     match event:
         case TurnEnd() if event.text:
-            return ContextMessage("user", event.text, event_id, understood=event.understood)
+            return Message("user", event.text, event_id, understood=event.understood)
         case PlaybackStop() if event.heard_text or event.unheard_text:
-            return ContextMessage("agent", event.heard_text, event_id, cut=event.unheard_text)
+            return Message("agent", event.heard_text, event_id, cut=event.unheard_text)
         case ToolCall():
-            return ContextMessage(
+            return Message(
                 "call", "", event_id, call_id=event.call_id, name=event.name, arguments=event.arguments
             )
         case ToolResult():
@@ -70,14 +52,14 @@ def _message(entry: Entry, calls: dict[str, ToolCall]) -> ContextMessage | None:
         case ActionCommitted() if event.late:
             call = calls.get(event.action_id)
             done = call.name.replace("_", " ") if call else f"the action {event.action_id}"
-            return ContextMessage("note", f"{done} was done although you interrupted", event_id)
+            return Message("note", f"{done} was done although you interrupted", event_id)
         case _:
             return None
 
 
-def _result(event: ToolResult, calls: dict[str, ToolCall]) -> ContextMessage:
+def _result(event: ToolResult, calls: dict[str, ToolCall]) -> Message:
     call = calls.get(f"{event.reply_id}:{event.call_id}")
-    return ContextMessage(
+    return Message(
         "result",
         event.message,
         event.event_id,
