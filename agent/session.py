@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -35,7 +36,7 @@ from agent.conversation.policy import Policy
 from agent.errors import LimitReached, SettingsError
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
-from agent.settings import Settings
+from agent.settings import Settings, with_changes
 from agent.speaking.loop import SpeakingLoop
 from agent.speaking.port import Tts
 from agent.thinking.loop import ThinkingLoop
@@ -80,6 +81,7 @@ class Session:
         self._inbox: deque[Event] = deque()
         self._stepping = False
         self._closed = asyncio.Event()
+        self._failure: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_act: deque[Entry] = deque()
         self._act_news = asyncio.Event()
@@ -115,7 +117,9 @@ class Session:
         if fact.event_id and self.timeline.get(fact.event_id):
             return
         if len(self._inbox) >= MAX_INBOX:
-            raise LimitReached(f"more than {MAX_INBOX} facts wait in one step of session {self.session_id}")
+            self._failure = LimitReached(f"more than {MAX_INBOX} facts wait in one step of session {self.session_id}")
+            self._closed.set()
+            return
         self._inbox.append(fact)
         if self._stepping:
             return
@@ -123,6 +127,11 @@ class Session:
         try:
             while self._inbox:
                 self._step(self._inbox.popleft())
+        except Exception as error:
+            # The boundary of a session: whoever posted (a transport, another session's timer) must not
+            # suffer for a fault in this one. `run` raises it.
+            self._failure = error
+            self._closed.set()
         finally:
             self._stepping = False
             self._arm()
@@ -178,7 +187,7 @@ class Session:
     def _change_settings(self, fact: SettingsChanged) -> Event:
         """Apply what lies outside the core; a value that cannot be is an error on the timeline."""
         try:
-            self.settings = changed(self.settings, fact.changes)
+            self.settings = with_changes(self.settings, fact.changes)
         except SettingsError as error:
             return Fault(event_id=fact.event_id, source=fact.source, code=error.code, message=str(error))
         self._hearing.configure(self.settings.vad)
@@ -236,6 +245,8 @@ class Session:
                 await asyncio.wait(loops[-1:], timeout=CLOSE_TIMEOUT_S)
                 for task in loops:
                     task.cancel()
+            if self._failure is not None:
+                raise self._failure
         finally:
             self.close("ended")
             self.timeline.close()
@@ -255,14 +266,17 @@ class Session:
 
     def restore(self, entries: Sequence[Entry]) -> None:
         """Continue a stored session, before `run`: the core's state is a replay of its facts."""
-        self.timeline.load(entries)
+        if not entries:
+            return
         for entry in entries:
             if entry.role == "fact":
                 self._core.handle(entry.event, entry.now_us)
                 self._observe(entry.event)
         self._closed.clear()
-        if entries:
-            self._base_us -= entries[-1].now_us
+        started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)
+        since_us = max((self._clock.wall() - started) // timedelta(microseconds=1), entries[-1].now_us)
+        self._base_us = self._clock.now_us() - since_us
+        self.timeline.load(entries, started)
 
     async def _act(self) -> None:
         """Hand each side effect to its tool once its start is durable."""

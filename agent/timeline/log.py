@@ -41,8 +41,9 @@ class Timeline:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
-    def load(self, entries: Sequence[Entry]) -> None:
+    def load(self, entries: Sequence[Entry], started: datetime) -> None:
         """Take over what the store has of this session; before anything is recorded."""
+        self._started = started
         for entry in entries:
             self._keep(entry)
         self._durable_seq = self.last_seq
