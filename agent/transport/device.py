@@ -1,0 +1,80 @@
+"""One connected device as its session sees it: facts up, refusals down, signs of life."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+
+from agent.clock import Clock
+from agent.conversation.events import DeviceJoined, DeviceLeft
+from agent.errors import AgentError, WireError
+from agent.settings import Limits
+from agent.transport import wire
+from agent.transport.port import Call
+
+MAX_BAD_IN_A_ROW = 20
+"""Refused messages after which a device is given up."""
+REMEMBERED_IDS = 1_000
+
+
+class Device:
+    """Posts `device.joined` and `device.left` once each, and its commands between them."""
+
+    def __init__(self, call: Call, transport: str, limits: Limits, clock: Clock) -> None:
+        self.device_id = secrets.token_hex(6)
+        self.call = call
+        self.transport = transport
+        self._limits = limits
+        self._clock = clock
+        self._bucket = wire.TokenBucket(limits.messages_per_s)
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._bad = 0
+        self._joined = False
+        self.heard_us = clock.now_us()
+        """When a valid message came last."""
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the device has sent too much that could not be understood."""
+        return self._bad >= MAX_BAD_IN_A_ROW
+
+    def join(self, output_latency_ms: int, *, microphone: bool = True) -> None:
+        self._joined = True
+        self.call.post(
+            DeviceJoined(
+                source=f"device:{self.device_id}",
+                device_id=self.device_id,
+                transport=self.transport,
+                microphone=microphone,
+                output_latency_ms=output_latency_ms,
+            )
+        )
+
+    def leave(self, reason: str) -> None:
+        if self._joined:
+            self._joined = False
+            self.call.post(DeviceLeft(source=f"device:{self.device_id}", device_id=self.device_id, reason=reason))
+
+    def receive(self, message: str | bytes) -> str | None:
+        """Take a message; the answer to send back when it is refused, else None."""
+        event_id = ""
+        try:
+            if not self._bucket.take(self._clock.now_us()):
+                raise WireError(f"too many messages: at most {self._limits.messages_per_s} a second are taken")
+            command = wire.parse_command(message, self._limits)
+            event_id = command.event_id
+            event = wire.to_event(command, self.device_id, self.transport, self._limits)
+            if event is not None and event_id not in self._seen:
+                self.call.post(event)
+                self._remember(event_id)
+        except AgentError as error:
+            self._bad += 1
+            return wire.error_message(error.code, str(error), event_id)
+        self._bad = 0
+        self.heard_us = self._clock.now_us()
+        return None
+
+    def _remember(self, event_id: str) -> None:
+        self._seen[event_id] = None
+        if len(self._seen) > REMEMBERED_IDS:
+            self._seen.popitem(last=False)

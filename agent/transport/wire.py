@@ -1,0 +1,235 @@
+"""Messages between a device and its session: JSON texts over a data channel or a WebSocket.
+
+Down: timeline entries as `agent.timeline.codec.to_json` writes them, and three messages without
+a place in the timeline: `error` (a command was refused), `session.closed` (goodbye; its envelope has
+no `seq`) and, over a WebSocket, `audio.format`.
+Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64
+characters of [A-Za-z0-9-]; sending a command again under the same id does it once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.conversation.events import (
+    ControlDone,
+    ControlStop,
+    ControlTalk,
+    DeviceCut,
+    DeviceJoined,
+    Event,
+    Json,
+    SettingsChanged,
+    TextInput,
+)
+from agent.conversation.policy import Endpointing, Interruption
+from agent.errors import WireError
+from agent.settings import BrowserSettings, Limits, VadSettings
+from agent.timeline.codec import to_json
+from agent.timeline.entry import Entry
+
+HEARTBEAT = "heartbeat"
+
+CHANGEABLE: frozenset[str] = frozenset(
+    [f"vad.{name}" for name in VadSettings.model_fields if name != "engine"]
+    + [f"endpointing.{field.name}" for field in fields(Endpointing)]
+    + [f"interruption.{field.name}" for field in fields(Interruption)]
+    + [f"browser.{name}" for name in BrowserSettings.model_fields]
+    + ["tts.speed"]
+)
+"""Settings that a page may change. Engines are not among them: they name code to be loaded."""
+
+_Setting = bool | int | float | str | list[str]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Command(_Strict):
+    """The envelope of what a client asks for."""
+
+    event_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$")]
+    type: Annotated[str, Field(max_length=64)]
+    payload: dict[str, Any] = {}
+
+
+class _Empty(_Strict):
+    pass
+
+
+class _Text(_Strict):
+    text: str
+
+
+class _Talk(_Strict):
+    on: bool
+
+
+class _Stop(_Strict):
+    reply_id: Annotated[str, Field(max_length=64)] = ""
+
+
+class _Cut(_Strict):
+    undo: bool = False
+
+
+class _Joined(_Strict):
+    device_id: Annotated[str, Field(max_length=64)] = ""
+    transport: Annotated[str, Field(max_length=32)] = ""
+    microphone: bool = True
+    speaker: bool = True
+    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]*$")] = ""
+    locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z0-9-]*$")] = ""
+    output_latency_ms: Annotated[int, Field(ge=0, le=5_000)] = 0
+
+
+class _Changes(_Strict):
+    changes: Annotated[dict[str, _Setting], Field(min_length=1, max_length=64)]
+
+
+class TokenBucket:
+    """At most `rate_per_s` messages a second on average, and as many at once."""
+
+    def __init__(self, rate_per_s: float) -> None:
+        self._rate_per_s = rate_per_s
+        self._tokens = rate_per_s
+        self._seen_us = 0
+
+    def take(self, now_us: int) -> bool:
+        """Whether one more message may come now."""
+        gained = max(now_us - self._seen_us, 0) * self._rate_per_s / 1_000_000
+        self._tokens = min(self._tokens + gained, self._rate_per_s)
+        self._seen_us = now_us
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def check_changes(changes: Mapping[str, Json]) -> None:
+    """Raises `WireError` when a setting is not one that a page may change."""
+    unknown = sorted(set(changes) - CHANGEABLE)
+    if unknown:
+        raise WireError(
+            f"{unknown[0][:80]!r} cannot be changed from a device; what can is vad.*, endpointing.*, "
+            "interruption.*, browser.* (engines excepted) and tts.speed"
+        )
+
+
+def parse_command(message: str | bytes, limits: Limits) -> Command:
+    """The envelope of a message. Raises `WireError`."""
+    if isinstance(message, bytes):
+        raise WireError("commands are JSON texts, not binary messages")
+    try:
+        data = message.encode()
+        if len(data) > limits.message_bytes:
+            raise WireError(f"the message has {len(data)} bytes; at most {limits.message_bytes} are taken")
+        return Command.model_validate_json(data)
+    except ValidationError as error:
+        raise WireError(_first(error)) from error
+    except UnicodeEncodeError as error:
+        raise WireError("the message is not valid Unicode") from error
+
+
+def to_event(command: Command, device_id: str, transport: str, limits: Limits) -> Event | None:
+    """The fact that a command states, None for a heartbeat. Raises `WireError`."""
+    try:
+        if command.type == DeviceJoined.type:
+            return _joined(command, device_id, transport)
+        if command.type in _MAKERS:
+            return _MAKERS[command.type](command, f"device:{device_id}", limits)
+    except ValidationError as error:
+        raise WireError(f"{command.type}: {_first(error)}") from error
+    known = ", ".join(sorted([*_MAKERS, DeviceJoined.type]))
+    raise WireError(f"unknown type {command.type!r}; known are {known}")
+
+
+def entry_message(entry: Entry, rtp_timestamp: int | None = None) -> str:
+    """An entry for a device. `rtp_timestamp`: of the last audio packet sent before it, if known."""
+    envelope = to_json(entry)
+    if rtp_timestamp is not None:
+        envelope["rtp_timestamp"] = rtp_timestamp
+    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+
+
+def control_message(type_: str, **payload: Json) -> str:
+    """A message that is not of the timeline: error, session.closed, audio.format."""
+    return json.dumps({"type": type_, "payload": payload}, ensure_ascii=False, separators=(",", ":"))
+
+
+def error_message(code: str, message: str, event_id: str = "") -> str:
+    """The reply to a refused command; `event_id` is the command's where it could be read."""
+    return control_message("error", code=code, message=message, event_id=event_id)
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint, with its place and without the input (which may be anything)."""
+    detail = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in detail["loc"])[:80]
+    return f"{place}: {detail['msg']}" if place else detail["msg"]
+
+
+def _text(command: Command, source: str, limits: Limits) -> Event:
+    text = _Text.model_validate(command.payload).text.strip()
+    if not text:
+        raise WireError("text.input: the text is empty")
+    if len(text) > limits.text_chars:
+        raise WireError(f"text.input: the text has {len(text)} characters; at most {limits.text_chars} are taken")
+    return TextInput(event_id=command.event_id, source=source, text=text)
+
+
+def _talk(command: Command, source: str, limits: Limits) -> Event:
+    return ControlTalk(event_id=command.event_id, source=source, on=_Talk.model_validate(command.payload).on)
+
+
+def _done(command: Command, source: str, limits: Limits) -> Event:
+    _Empty.model_validate(command.payload)
+    return ControlDone(event_id=command.event_id, source=source)
+
+
+def _stop(command: Command, source: str, limits: Limits) -> Event:
+    reply_id = _Stop.model_validate(command.payload).reply_id
+    return ControlStop(event_id=command.event_id, source=source, reply_id=reply_id)
+
+
+def _cut(command: Command, source: str, limits: Limits) -> Event:
+    return DeviceCut(event_id=command.event_id, source=source, undo=_Cut.model_validate(command.payload).undo)
+
+
+def _changes(command: Command, source: str, limits: Limits) -> Event:
+    changes: dict[str, Json] = _Changes.model_validate(command.payload).model_dump()["changes"]
+    check_changes(changes)
+    return SettingsChanged(event_id=command.event_id, source=source, changes=changes)
+
+
+def _joined(command: Command, device_id: str, transport: str) -> Event:
+    """What the client says of itself, under the id and transport that this end knows."""
+    said = _Joined.model_validate(command.payload)
+    return DeviceJoined(
+        event_id=command.event_id,
+        source=f"device:{device_id}",
+        device_id=device_id,
+        transport=transport,
+        **said.model_dump(exclude={"device_id", "transport"}),
+    )
+
+
+def _heartbeat(command: Command, source: str, limits: Limits) -> None:
+    _Empty.model_validate(command.payload)
+
+
+_MAKERS: Mapping[str, Callable[[Command, str, Limits], Event | None]] = {
+    "text.input": _text,
+    "control.talk": _talk,
+    "control.done": _done,
+    "control.stop": _stop,
+    "device.cut": _cut,
+    "settings.changed": _changes,
+    HEARTBEAT: _heartbeat,
+}

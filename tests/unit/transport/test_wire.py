@@ -1,0 +1,102 @@
+"""Commands up: what is taken, what is refused and with which words."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.conversation import events
+from agent.errors import WireError
+from agent.settings import Limits
+from agent.transport import wire
+
+LIMITS = Limits()
+ID = "0123456789-abc"
+
+
+def parse(type_, payload, **envelope):
+    text = json.dumps({"event_id": ID, "type": type_, "payload": payload, **envelope})
+    return wire.to_event(wire.parse_command(text, LIMITS), "d1", "webrtc", LIMITS)
+
+
+def test_every_command():
+    common = {"event_id": ID, "source": "device:d1"}
+    assert parse("text.input", {"text": " hello "}) == events.TextInput(**common, text="hello")
+    assert parse("control.talk", {"on": True}) == events.ControlTalk(**common, on=True)
+    assert parse("control.done", {}) == events.ControlDone(**common)
+    assert parse("control.stop", {}) == events.ControlStop(**common)
+    assert parse("control.stop", {"reply_id": "r1"}) == events.ControlStop(**common, reply_id="r1")
+    assert parse("device.cut", {"undo": True}) == events.DeviceCut(**common, undo=True)
+    assert parse("settings.changed", {"changes": {"vad.onset_ms": 80, "tts.speed": 1.2}}) == events.SettingsChanged(
+        **common, changes={"vad.onset_ms": 80, "tts.speed": 1.2}
+    )
+    assert parse("heartbeat", {}) is None
+    joined = parse("device.joined", {"device_id": "liar", "time_zone": "Europe/Paris", "locale": "fr-FR"})
+    assert joined == events.DeviceJoined(
+        **common, device_id="d1", transport="webrtc", time_zone="Europe/Paris", locale="fr-FR"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("garbage", "JSON"),
+        ("[1]", "object"),
+        ("{}", "event_id"),
+        (json.dumps({"event_id": "short", "type": "heartbeat"}), "event_id"),
+        (json.dumps({"event_id": ID + "\n", "type": "heartbeat"}), "event_id"),
+        (json.dumps({"event_id": ID, "type": "heartbeat", "extra": 1}), "extra"),
+        (json.dumps({"event_id": ID, "type": "drop.tables"}), "unknown type"),
+        (json.dumps({"event_id": ID, "type": "turn.end", "payload": {}}), "unknown type"),
+        (json.dumps({"event_id": ID, "type": "text.input", "payload": {"text": 7}}), "text"),
+        (json.dumps({"event_id": ID, "type": "text.input", "payload": {"text": "  "}}), "empty"),
+        (json.dumps({"event_id": ID, "type": "text.input", "payload": {"text": "x" * 2001}}), "2000"),
+        (json.dumps({"event_id": ID, "type": "text.input", "payload": {"text": "x", "more": 1}}), "more"),
+        (json.dumps({"event_id": ID, "type": "control.talk", "payload": {"on": 1}}), "on"),
+        (json.dumps({"event_id": ID, "type": "settings.changed", "payload": {"changes": {"server.port": 1}}}), "vad"),
+        (
+            json.dumps({"event_id": ID, "type": "settings.changed", "payload": {"changes": {"vad.engine": "x:Y"}}}),
+            "vad",
+        ),
+        (json.dumps({"event_id": ID, "type": "settings.changed", "payload": {"changes": {}}}), "changes"),
+        (
+            json.dumps(
+                {"event_id": ID, "type": "settings.changed", "payload": {"changes": {"tts.speed": float("nan")}}}
+            ),
+            "tts",
+        ),
+        (json.dumps({"event_id": ID, "type": "text.input", "payload": {"text": "\ud800"}}), "JSON"),
+        ("[" * 16_000, "JSON"),
+        ("x" * 20_000, "16384"),
+        (b"\x00\x01", "binary"),
+        ("\ud800", "Unicode"),
+        (json.dumps({"event_id": ID, "type": "device.joined", "payload": {"locale": "<script>"}}), "locale"),
+    ],
+)
+def test_everything_else_is_refused_in_words(message, words):
+    with pytest.raises(WireError, match=words) as caught:
+        wire.to_event(wire.parse_command(message, LIMITS), "d1", "webrtc", LIMITS)
+    assert len(str(caught.value)) < 400
+
+
+@given(st.text() | st.binary())
+def test_nothing_but_wire_errors(message):
+    with contextlib.suppress(WireError):
+        wire.to_event(wire.parse_command(message, LIMITS), "d1", "webrtc", LIMITS)
+
+
+def test_the_bucket_lets_a_burst_through_and_then_the_rate():
+    bucket = wire.TokenBucket(50)
+    assert [bucket.take(0) for _ in range(51)] == [True] * 50 + [False]
+    assert not bucket.take(10_000)
+    assert bucket.take(31_000)
+    assert [bucket.take(10_000_000) for _ in range(51)].count(True) == 50
+
+
+def test_a_page_cannot_name_an_engine():
+    assert "vad.engine" not in wire.CHANGEABLE
+    assert {"vad.onset_ms", "endpointing.floor_ms", "interruption.mode", "browser.vad", "tts.speed"} <= wire.CHANGEABLE
+    with pytest.raises(WireError, match=r"server\.host"):
+        wire.check_changes({"server.host": "::1"})
