@@ -37,6 +37,11 @@ class Clock:
     def _loop_us(self) -> int:
         return round(self._loop.time() * 1_000_000)
 
+    @property
+    def virtual(self) -> bool:
+        """Whether time here is virtual. For engines that have to be as orderly as it is."""
+        return self._virtual is not None
+
     def now_us(self) -> int:
         """Microseconds since this clock was made."""
         return self._loop_us() - self._origin_us

@@ -58,31 +58,33 @@ class Playout:
         ledger = self._ledgers.get(self._live)
         if ledger is None:
             return None
-        growing = self._live in self._growing
+        reply_id, growing = self._live, self._live in self._growing
         first = ledger.played == 0
         taken = ledger.take(FRAME_SAMPLES, partial=not growing)
         if taken is None:
             if ledger.playing and not ledger.ended:
                 ledger.seek(ledger.position)  # starved inside a word: it fades in when audio comes
             return None
+        # What is posted may bring a decision about this very reply before `post` returns.
+        at_end = ledger.ended and not growing
         if first:
-            self._post(PlaybackStarted(reply_id=self._live))
-        if ledger.ended and not growing:
-            self._tell_end(ledger)
+            self._post(PlaybackStarted(reply_id=reply_id))
+        if at_end:
+            self._tell_end(reply_id, ledger)
         elif taken.word_ends:
-            self._post(PlaybackMark(reply_id=self._live, sample=taken.word_ends[-1]))
+            self._post(PlaybackMark(reply_id=reply_id, sample=taken.word_ends[-1]))
         return taken.frame
 
-    def _tell_end(self, ledger: Ledger) -> None:
+    def _tell_end(self, reply_id: str, ledger: Ledger) -> None:
         self._end_told = True
-        self._post(PlaybackMark(reply_id=self._live, sample=ledger.position))
+        self._post(PlaybackMark(reply_id=reply_id, sample=ledger.position))
 
     def set_growing(self, reply_ids: Iterable[str]) -> None:
         """Which replies still get more audio. The live one's end is told once it is not among them."""
         self._growing = frozenset(reply_ids)
         ledger = self._ledgers.get(self._live)
         if ledger and ledger.ended and ledger.played and not self._end_told and self._live not in self._growing:
-            self._tell_end(ledger)
+            self._tell_end(self._live, ledger)
 
     def open(self, reply_id: str) -> str:
         """Keep audio for this reply. Returns the id of the one dropped for it, or empty."""
