@@ -1,0 +1,76 @@
+"""What one microphone's audio says frame by frame: speech edges, and how much of it is voiced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.hearing.gate import Edge, Gate
+from agent.hearing.port import HEARING_RATE, Pcm, Vad
+from agent.hearing.voicing import VOICED_FROM, WINDOW_SAMPLES, periodicity
+from agent.settings import VadSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame, judged. Times are in samples before the newest sample that was fed."""
+
+    pcm: Pcm
+    edge: Edge
+    speaking: bool
+    ago_samples: int
+    """From the end of this frame to the newest sample."""
+    run_samples: int
+    """With the edge `started`: from the onset to the end of this frame."""
+    silent_samples: int
+    """With the edge `stopped`: from the end of the last speech frame to the end of this one."""
+    voiced_ms: int
+    """Voiced speech of the utterance so far, with the frames that made the onset."""
+
+
+class SpeechDetector:
+    """Cuts audio of any length into frames and runs the engine, the gate and the voicing."""
+
+    def __init__(self, vad: Vad, settings: VadSettings) -> None:
+        self._vad = vad
+        self._frame_ms = vad.frame_samples * 1000 // HEARING_RATE
+        self._gate = Gate(self._fitted(settings))
+        self._rest: Pcm = np.zeros(0, dtype=np.int16)
+        self._window: Pcm = np.zeros(WINDOW_SAMPLES, dtype=np.int16)
+        self._voiced_ms = 0
+
+    def configure(self, settings: VadSettings) -> None:
+        """New thresholds; engine, frame length and aggressiveness stay as they are."""
+        self._gate.configure(self._fitted(settings))
+
+    def feed(self, pcm: Pcm) -> Iterator[Frame]:
+        """The frames that `pcm` completes, oldest first."""
+        audio = np.concatenate((self._rest, pcm)) if self._rest.size else pcm
+        size = self._vad.frame_samples
+        whole = audio.size - audio.size % size
+        self._rest = audio[whole:].copy()
+        for start in range(0, whole, size):
+            yield self._judge(audio[start : start + size], audio.size - start - size)
+
+    def _judge(self, frame: Pcm, ago_samples: int) -> Frame:
+        self._window = np.concatenate((self._window, frame))[-WINDOW_SAMPLES:]
+        rms = float(np.sqrt(np.mean(np.square(frame, dtype=np.float32))))
+        gate = self._gate
+        edge = gate.step(self._vad.probability(frame), rms)
+        if gate.active:
+            if periodicity(self._window) >= VOICED_FROM:
+                self._voiced_ms += self._frame_ms
+        elif not gate.speaking and edge != "stopped":
+            self._voiced_ms = 0
+        size = self._vad.frame_samples
+        judged = Frame(
+            frame, edge, gate.speaking, ago_samples, gate.run_frames * size, gate.silent_frames * size, self._voiced_ms
+        )
+        if edge == "stopped":
+            self._voiced_ms = 0
+        return judged
+
+    def _fitted(self, settings: VadSettings) -> VadSettings:
+        return settings.model_copy(update={"frame_ms": self._frame_ms})
