@@ -44,9 +44,7 @@ def _message(entry: Entry, calls: dict[str, ToolCall]) -> Message | None:
         case PlaybackStop() if event.heard_text or event.unheard_text:
             return Message("agent", event.heard_text, event_id, cut=event.unheard_text)
         case ToolCall():
-            return Message(
-                "call", "", event_id, call_id=event.call_id, name=event.name, arguments=event.arguments
-            )
+            return Message("call", "", event_id, call_id=event.call_id, name=event.name, arguments=event.arguments)
         case ToolResult():
             return _result(event, calls)
         case ActionCommitted() if event.late:
