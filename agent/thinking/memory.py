@@ -1,0 +1,170 @@
+"""Durable memory: notes, list items, preferences and timers, kept between sessions.
+
+One SQLite file, written only by tools when they run, one transaction per write, by one thread
+of its own. Every write carries an idempotency key; a key seen before returns the first answer
+and does nothing. A file that cannot be used is a `problem` that every tool's preflight reports;
+the agent itself still works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from agent.clock import Clock
+from agent.conversation.events import Json
+from agent.errors import ToolError
+
+T = TypeVar("T")
+
+KEPT_KEYS = 10_000
+"""Idempotency keys remembered; older ones are forgotten."""
+BUSY_TIMEOUT_S = 2.0
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, created TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS items (
+    id INTEGER PRIMARY KEY, list TEXT NOT NULL, text TEXT NOT NULL, created TEXT NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS timers (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, label TEXT NOT NULL, seconds INTEGER NOT NULL, due TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'ringing', 'rung', 'cancelled'))
+);
+CREATE TABLE IF NOT EXISTS done (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, answer TEXT NOT NULL
+);
+"""
+
+
+class Memory:
+    """`path` may be `:memory:`. Nothing is opened before `start`."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        self.problem = "the memory has not been opened"
+        """Empty while the file can be used; else why not, for people."""
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
+        self._db: sqlite3.Connection | None = None
+        self._preferences: dict[str, Json] = {}
+
+    async def start(self) -> None:
+        """Open the file and read the preferences. Never raises for a bad file: see `problem`."""
+        self.problem = await self._in_thread(self._open)
+
+    async def close(self) -> None:
+        """Finish the write under way and close the file. It cannot be opened again."""
+        await self._in_thread(self._close)
+        self._executor.shutdown(wait=False)
+
+    def preference(self, name: str, default: T) -> T:
+        """A kept preference, from memory; `default` where there is none of its type."""
+        value = self._preferences.get(name, default)
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        return value if isinstance(value, type(default)) else default
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the connection. Raises `ToolError`."""
+        return await self._in_thread(lambda: self._guarded(work))
+
+    async def write(self, key: str, work: Callable[[sqlite3.Connection], Json]) -> Json:
+        """Run `work` in one transaction, once per non-empty key. Raises `ToolError`; then nothing is kept."""
+        return await self._in_thread(lambda: self._guarded(lambda db: self._once(db, key, work)))
+
+    async def check(self) -> str:
+        """A preflight: why memory cannot be written, or empty."""
+        if self.problem:
+            return self.problem
+        try:
+            await self.write("", lambda db: db.execute("UPDATE preferences SET value = value WHERE name = ''").rowcount)
+        except ToolError as error:
+            return str(error)
+        return ""
+
+    async def remember(self, key: str, name: str, value: Json) -> Json:
+        """Keep a preference; returns its value. Raises `ToolError`."""
+        kept = await self.write(key, lambda db: _put_preference(db, name, value))
+        self._preferences[name] = kept
+        return kept
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        async with Clock().external():
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _open(self) -> str:
+        try:
+            db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        except sqlite3.Error as error:
+            return f"The memory file {self.path} cannot be opened ({error}). Set brain.memory to a writable file."
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                db.close()
+                return f"The memory file {self.path} was written by a newer version. Update, or set brain.memory to "
+                "another file."
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.executescript(_SCHEMA)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+            rows = db.execute("SELECT name, value FROM preferences").fetchall()
+            self._preferences = {name: json.loads(value) for name, value in rows}
+        except (sqlite3.Error, ValueError) as error:
+            db.close()
+            return (
+                f"The memory file {self.path} cannot be used ({error}). "
+                "Make it writable, move it away, or set brain.memory to another file."
+            )
+        self._db = db
+        return ""
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
+        self.problem = "the memory is closed"
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._db is None:
+            raise ToolError("My memory is not available.", "unreachable")
+        try:
+            return work(self._db)
+        except sqlite3.OperationalError as error:
+            if "readonly" in str(error):
+                raise ToolError("My memory file is read-only.", "permission") from error
+            if "locked" in str(error) or "busy" in str(error):
+                raise ToolError("My memory is in use by another program.", "timeout") from error
+            raise ToolError(f"My memory failed: {error}.", "crash") from error
+        except sqlite3.Error as error:
+            raise ToolError(f"My memory is damaged: {error}.", "crash") from error
+
+    def _once(self, db: sqlite3.Connection, key: str, work: Callable[[sqlite3.Connection], Json]) -> Json:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            seen = db.execute("SELECT answer FROM done WHERE key = ?", (key,)).fetchone() if key else None
+            if seen is not None:
+                db.execute("ROLLBACK")
+                answer: Json = json.loads(seen[0])
+                return answer
+            answer = work(db)
+            if key:
+                db.execute("INSERT INTO done (key, answer) VALUES (?, ?)", (key, json.dumps(answer)))
+                db.execute("DELETE FROM done WHERE number <= (SELECT max(number) FROM done) - ?", (KEPT_KEYS,))
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return answer
+
+
+def _put_preference(db: sqlite3.Connection, name: str, value: Json) -> Json:
+    db.execute("INSERT OR REPLACE INTO preferences (name, value) VALUES (?, ?)", (name, json.dumps(value)))
+    return value

@@ -1,0 +1,69 @@
+"""All skills, in the order in which they are asked, and what is made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from agent.thinking.libraries import Libraries
+from agent.thinking.memory import Memory
+from agent.thinking.timers import Timers
+from agent.thinking.tools import arithmetic, clock, dates, notes, preferences, recall, talk, timers, todo, units
+from agent.thinking.tools.skill import Kit, Skill, SkillTool
+
+SKILLS: tuple[Skill, ...] = (
+    talk.SKILL, recall.SKILL, preferences.SKILL, timers.SKILL, clock.SKILL, dates.SKILL, units.SKILL, arithmetic.SKILL,
+    todo.SKILL, notes.SKILL,
+)  # fmt: skip
+
+_CONTRACTED = {
+    "what is ": "what's ",
+    "it is ": "it's ",
+    "that is ": "that's ",
+    "i am ": "i'm ",
+    "how is ": "how's ",
+    "do not ": "don't ",
+    "did not ": "didn't ",
+    "when is ": "when's ",
+}
+
+
+def builtin_tools(memory: Memory, timers_: Timers, libraries: Libraries) -> list[SkillTool]:
+    """Every tool of every skill."""
+    kit = Kit(memory, timers_, libraries)
+    return [tool for skill in SKILLS for tool in skill.tools(kit)]
+
+
+@cache
+def _templates() -> list[tuple[str, str]]:
+    """Example sentences in normalised words, and the skill that each belongs to."""
+    found: dict[str, str] = {}
+    for skill in SKILLS:
+        for intent in (*skill.intents, *skill.follow_ups):
+            if intent.loose:
+                continue
+            for number, sentence in enumerate(intent.pattern.sentences()):
+                if number >= intent.limit:
+                    break
+                found.setdefault(sentence, skill.name)
+    return list(found.items())
+
+
+def sentences(vocabulary: Iterable[str] | None = None) -> list[str]:
+    """What people say to the skills: lower-case words as a pronouncing dictionary spells them.
+
+    With a `vocabulary`, only sentences all of whose words are in it. Contracted forms
+    (`what's`) come beside the full ones. The order is stable.
+    """
+    known = frozenset(vocabulary) if vocabulary is not None else None
+    found: dict[str, None] = {}
+    for sentence, _ in _templates():
+        sentence = sentence.replace("oclock", "o'clock")
+        for variant in (sentence, *_contracted(sentence)):
+            if known is None or all(word in known for word in variant.split()):
+                found[variant] = None
+    return list(found)
+
+
+def _contracted(sentence: str) -> list[str]:
+    return [short + sentence[len(full) :] for full, short in _CONTRACTED.items() if sentence.startswith(full)]

@@ -1,0 +1,173 @@
+"""What a skill is: sentences, what they ask for, the tools that answer, and the wording.
+
+A skill is one small file with one `SKILL`. Its intents turn an utterance into an `Ask` (run
+this tool) or a `Say` (plain talk); its phrasings turn a tool's result into a sentence or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from agent.conversation.events import Effect, Json
+from agent.errors import ToolError
+from agent.thinking.libraries import Libraries
+from agent.thinking.memory import Memory
+from agent.thinking.port import ToolContext, ToolSpec, UserContext
+from agent.thinking.timers import Timers
+from agent.thinking.tools.pattern import Pattern, Value
+
+Arguments = Mapping[str, Json]
+Slots = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Run tool `tool`."""
+
+    tool: str
+    arguments: Arguments = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak this; nothing needs to run."""
+
+    text: str
+
+
+Answer = Ask | Say
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the conversation already holds, oldest first.
+
+    `last` is the latest tool call and `result` its content; `heard` and `cut` are the two parts
+    of the last reply.
+    """
+
+    user: UserContext
+    said: Sequence[str] = ()
+    last: Ask | None = None
+    result: Json = None
+    heard: str = ""
+    cut: str = ""
+
+
+Build = Callable[[Slots, Past], Answer | None]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """`build` answers for the slots' values; None says that the sentence was not meant after all.
+
+    `loose`: accepted from exact words only and not taught to the recogniser. `last`: tried only
+    when nothing else fits. `limit` bounds its example sentences.
+    """
+
+    template: str
+    build: Build
+    loose: bool = False
+    last: bool = False
+    limit: int = 400
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        return Pattern(self.template)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What tools are made from."""
+
+    memory: Memory
+    timers: Timers
+    libraries: Libraries
+
+
+@dataclass(frozen=True)
+class Skill:
+    """`help` completes "I can …". `follow_ups` are tried when the last call was one of this
+    skill's own tools. `phrases`: wording of a result, by tool name."""
+
+    name: str
+    help: str
+    intents: Sequence[Intent]
+    phrases: Mapping[str, Callable[[Arguments, Json, UserContext], str]] = field(default_factory=dict)
+    follow_ups: Sequence[Intent] = ()
+    tools: Callable[[Kit], list[SkillTool]] = lambda _: []
+
+
+async def _always_ready() -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class SkillTool:
+    """A tool made of a coroutine function; implements the `Tool` port."""
+
+    spec: ToolSpec
+    work: Callable[[Arguments, ToolContext], Awaitable[Json]]
+    ready: Callable[[], Awaitable[str]] = _always_ready
+
+    async def preflight(self) -> str:
+        return await self.ready()
+
+    async def run(self, arguments: Arguments, context: ToolContext) -> Json:
+        return await self.work(arguments, context)
+
+
+def spec(
+    name: str,
+    description: str,
+    parameters: Mapping[str, Json] | None = None,
+    *,
+    required: Sequence[str] = (),
+    effect: Effect = "read",
+    reversible: bool = False,
+) -> ToolSpec:
+    """A low-risk tool. Writes are idempotent: every one is keyed (`Memory.write`)."""
+    schema: dict[str, Json] = {
+        "type": "object", "properties": dict(parameters or {}), "required": list(required),
+        "additionalProperties": False,
+    }  # fmt: skip
+    return ToolSpec(name, description, schema, effect, "low", idempotent=True, reversible=reversible)
+
+
+STRING: Json = {"type": "string"}
+NUMBER: Json = {"type": "number"}
+STRINGS: Json = {"type": "array", "items": {"type": "string"}}
+
+
+def text_of(arguments: Arguments, name: str, default: str | None = None) -> str:
+    """A string argument. Raises `ToolError` (class input) when it is missing or no text."""
+    value = arguments.get(name, default)
+    if not isinstance(value, str) or (default is None and not value.strip()):
+        raise ToolError(f"The {name} is missing.", "input")
+    return value.strip()
+
+
+def number_of(arguments: Arguments, name: str) -> float:
+    """A numeric argument. Raises `ToolError` (class input)."""
+    value = arguments.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ToolError(f"The {name} must be a number.", "input")
+    return value
+
+
+def texts_of(arguments: Arguments, name: str) -> list[str]:
+    """A list of strings, none empty. Raises `ToolError` (class input)."""
+    value = arguments.get(name)
+    found = (
+        [item.strip() for item in value if isinstance(item, str) and item.strip()] if isinstance(value, list) else []
+    )
+    if not found:
+        raise ToolError(f"The {name} are missing.", "input")
+    return found
+
+
+def fields_of(content: Json) -> dict[str, Json]:
+    """A result's fields; empty when it is no object."""
+    return content if isinstance(content, dict) else {}
