@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.clock import Clock
+from agent.config.change import with_changes
 from agent.conversation.core import Conversation
 from agent.conversation.decisions import ActionStarted, Decision
 from agent.conversation.events import (
@@ -36,7 +37,7 @@ from agent.conversation.policy import Policy
 from agent.errors import LimitReached, SettingsError
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
-from agent.settings import Settings, with_changes
+from agent.settings import Settings
 from agent.speaking.loop import SpeakingLoop
 from agent.speaking.port import Tts
 from agent.thinking.loop import ThinkingLoop

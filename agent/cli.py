@@ -1,0 +1,159 @@
+"""The command line: `voice-agent serve | file | replay | config | doctor | bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from agent.config.load import Loaded, load
+from agent.errors import AgentError, AudioError, EngineError, SettingsError, StoreError
+
+CONFIG = Path("agent.toml")
+
+EXIT_CODES: tuple[tuple[type[AgentError], int], ...] = (
+    (SettingsError, 2),
+    (AudioError, 3),
+    (EngineError, 4),
+    (StoreError, 5),
+    (AgentError, 1),
+)
+"""What the process ends with: 2 settings, 3 audio, 4 an engine, 5 the timeline, 1 anything else."""
+
+main = typer.Typer(
+    name="voice-agent",
+    help="A real-time voice agent on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+err = Console(stderr=True)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; agent.toml here if there is one.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="table.key=value; may be repeated.")]
+
+
+def settings_of(config: Path | None, overrides: list[str] | None) -> Loaded:
+    """The settings in force for a command."""
+    path = config or (CONFIG if CONFIG.exists() else None)
+    return load(path, os.environ, overrides or [])
+
+
+def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Errors raised on purpose become one line and an exit code; groups of them too."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except AgentError as error:
+            raise _exit(error) from None
+        except BaseExceptionGroup as group:
+            meant, others = group.split(AgentError)
+            if meant is None or others is not None:
+                raise
+            raise _exit(_first(meant)) from None
+
+    return run
+
+
+def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _exit(error: AgentError) -> typer.Exit:
+    err.print(f"[red]error[/red] ({error.code}): {error}", highlight=False, soft_wrap=True)
+    return typer.Exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+
+
+@main.callback()
+def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to standard error.")] = False) -> None:
+    level = logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)])
+
+
+@main.command()
+@clear_errors
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Start the agent and print the URL to open."""
+    from agent.serving import run_server
+
+    flags = [f"server.host={host}"] if host is not None else []
+    flags += [f"server.port={port}"] if port is not None else []
+    loaded = settings_of(config, [*(overrides or []), *flags])
+    asyncio.run(run_server(loaded.settings, config or CONFIG, Console()))
+
+
+@main.command()
+@clear_errors
+def file(
+    inputs: Annotated[list[Path], typer.Argument(help="What the user says, in order: any audio file.")],
+    out: Annotated[Path | None, typer.Option(help="Stereo WAV: the user left, the agent right.")] = None,
+    timeline: Annotated[Path | None, typer.Option(help="The timeline as JSON lines.")] = None,
+    report: Annotated[str | None, typer.Option(help="The report as JSON; - for standard output.")] = None,
+    clock: Annotated[str, typer.Option(help="virtual (as fast as it goes) or real.")] = "virtual",
+    following: Annotated[
+        list[str] | None,
+        typer.Option("--next", help="When each next file starts: after-reply, at=MS or overlap=MS; one, or one per file."),
+    ] = None,
+    charge_compute: Annotated[bool, typer.Option(help="Let virtual time pass while engines compute.")] = False,
+    time_zone: Annotated[str, typer.Option(help="The user's time zone.")] = "UTC",
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Talk to the agent with recorded audio, without a browser."""
+    from agent.headless import FileRun, run_files
+
+    loaded = settings_of(config, overrides)
+    run_files(
+        FileRun(inputs, out, timeline, report, clock, following or [], charge_compute, time_zone), loaded.settings, err
+    )
+
+
+@main.command()
+@clear_errors
+def replay(
+    session: Annotated[str, typer.Argument(help="A timeline file (JSON lines), or the id of a stored session.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Feed a stored timeline to a fresh core; show its transcript and latency waterfall."""
+    from agent.show import replay_command
+
+    if not replay_command(session, settings_of(config, overrides).settings, Console()):
+        raise typer.Exit(1)
+
+
+@main.command(name="config")
+@clear_errors
+def config_(
+    show: Annotated[bool, typer.Option("--show", help="What is in force, and where it comes from.")] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Print a documented agent.toml, or with --show what is in force."""
+    from agent.config.show import describe, rows
+
+    if not show:
+        sys.stdout.write(describe())
+        return
+    table = Table("key", "value", "from", "meaning", box=None, pad_edge=False)
+    for row in rows(settings_of(config, overrides)):
+        table.add_row(row.key, row.value, row.origin, row.doc)
+    Console().print(table)
