@@ -1,10 +1,17 @@
-"""Signals that the transport's tests share."""
+"""Signals and sessions that the transport's tests share."""
 
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from agent.conversation.events import Event, Fault, SessionClosed
+from agent.errors import LimitReached
+from agent.timeline.entry import Entry
 from agent.transport import opus
 
 
@@ -28,6 +35,93 @@ def snr_db(reference: np.ndarray, other: np.ndarray) -> float:
     return float(10 * np.log10((a * a).sum() / max(((a - b) ** 2).sum(), 1e-9)))
 
 
+class FakeCall:
+    """A session that records what it is told and plays a tone while `playing`."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self.heard: list[tuple[float, np.ndarray]] = []
+        self.posted: list[Event] = []
+        self.timeline: list[Entry] = []
+        self.grown = asyncio.Condition()
+        self.closed = False
+        self.playing = False
+        self.frames = 0
+        self._tone = (8_000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16).reshape(50, 960)
+
+    def hear(self, pcm: np.ndarray) -> None:
+        self.heard.append((time.monotonic(), pcm))
+
+    def next_frame(self) -> np.ndarray | None:
+        self.frames += 1
+        return self._tone[self.frames % 50] if self.playing else None
+
+    def post(self, fact: Event) -> None:
+        self.posted.append(fact)
+
+    async def record(self, event: Event) -> None:
+        async with self.grown:
+            seq = len(self.timeline) + 1
+            self.timeline.append(
+                Entry(self.session_id, seq, "2026-01-01T00:00:00.000Z", seq, seq * 1_000, "fact", "", "", event)
+            )
+            self.grown.notify_all()
+
+    async def entries(self, after: int = 0) -> AsyncIterator[Entry]:
+        while True:
+            async with self.grown:
+                while not self.closed and len(self.timeline) <= after:
+                    await self.grown.wait()
+                news = self.timeline[after:]
+            for entry in news:
+                yield entry
+            after += len(news)
+            if self.closed and after == len(self.timeline):
+                return
+
+
+class FakeSessions:
+    def __init__(self, limit: int = 8) -> None:
+        self.limit = limit
+        self.calls: dict[str, FakeCall] = {}
+        self.live: set[str] = set()
+        self.closed: list[tuple[str, str]] = []
+
+    async def open(self) -> FakeCall:
+        if len(self.live) >= self.limit:
+            raise LimitReached(f"limits.sessions: all {self.limit} sessions are taken")
+        session_id = f"session-{len(self.calls) + 1}"
+        self.live.add(session_id)
+        await asyncio.sleep(0.01)
+        call = self.calls[session_id] = FakeCall(session_id)
+        return call
+
+    async def close(self, session_id: str, reason: str) -> None:
+        if session_id in self.live:
+            self.live.discard(session_id)
+            self.closed.append((session_id, reason))
+            call = self.calls[session_id]
+            call.closed = True
+            await call.record(SessionClosed(event_id="end", source="session", reason=reason))
+
+
+async def until(condition, seconds: float = 5.0):
+    """Wait in real time for something that another task brings about."""
+    async with asyncio.timeout(seconds):
+        while not (result := condition()):  # noqa: ASYNC110 - the condition has no event of its own
+            await asyncio.sleep(0.01)
+        return result
+
+
+def command(type_: str, number: int = 1, **payload) -> str:
+    return json.dumps({"event_id": f"command-{number:04}", "type": type_, "payload": payload})
+
+
 @pytest.fixture
 def signals() -> SimpleNamespace:
     return SimpleNamespace(voice=voice, packets=packets, snr_db=snr_db)
+
+
+@pytest.fixture
+def fakes() -> SimpleNamespace:
+    return SimpleNamespace(Call=FakeCall, Sessions=FakeSessions, until=until, command=command, Fault=Fault)

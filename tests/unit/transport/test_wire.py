@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.conversation import events
@@ -81,6 +81,7 @@ def test_everything_else_is_refused_in_words(message, words):
     assert len(str(caught.value)) < 400
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary())
 def test_nothing_but_wire_errors(message):
     with contextlib.suppress(WireError):

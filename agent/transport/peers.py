@@ -1,0 +1,103 @@
+"""The devices connected to this process, whatever their transport."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Protocol
+
+from agent.clock import Clock
+from agent.errors import LimitReached
+
+GOODBYE_S = 5.0
+"""How long a peer may take to leave once it was told to."""
+
+log = logging.getLogger(__name__)
+
+
+class Peer(Protocol):
+    """A connected device. `run` returns once it has left and everything of it is released."""
+
+    session_id: str
+
+    async def run(self) -> None: ...
+
+    def leave(self, reason: str) -> None:
+        """Begin to leave; never blocks. Only the first reason counts."""
+        ...
+
+
+class PeerTable:
+    """Runs peers and says goodbye to all of them. Use as `async with`."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, Peer] = {}
+        self._ended: dict[str, asyncio.Event] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._closing = False
+        self.clock: Clock
+
+    async def __aenter__(self) -> PeerTable:
+        await self._tasks.__aenter__()
+        self.clock = Clock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close("the server is shutting down")
+        await self._tasks.__aexit__(kind, error, trace)
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def admit(self) -> None:
+        """Raises `LimitReached` when no new peer is taken because the table is closing."""
+        if self._closing:
+            raise LimitReached("the server is shutting down")
+
+    def start(self, peer: Peer) -> None:
+        """Run a peer until it leaves."""
+        self._tasks.create_task(self._run(peer), name=f"peer {peer.session_id}")
+
+    @asynccontextmanager
+    async def present(self, peer: Peer) -> AsyncIterator[None]:
+        """Keep a peer that another task runs in the table."""
+        self._peers[peer.session_id] = peer
+        ended = self._ended[peer.session_id] = asyncio.Event()
+        if self._closing:
+            peer.leave("the server is shutting down")
+        try:
+            yield
+        finally:
+            del self._peers[peer.session_id], self._ended[peer.session_id]
+            ended.set()
+
+    async def hang_up(self, session_id: str, reason: str) -> bool:
+        """Make a peer leave and wait until it has; False when there is none of this session."""
+        peer = self._peers.get(session_id)
+        if peer is None:
+            return False
+        ended = self._ended[session_id]
+        peer.leave(reason)
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await ended.wait()
+        except TimeoutError:
+            log.warning("the peer of session %s did not leave within %s s", session_id, GOODBYE_S)
+        return True
+
+    async def close(self, reason: str) -> None:
+        """Say goodbye to every peer, take no new ones, and wait for all to leave; idempotent."""
+        self._closing = True
+        await asyncio.gather(*(self.hang_up(session_id, reason) for session_id in list(self._peers)))
+
+    async def _run(self, peer: Peer) -> None:
+        try:
+            async with self.present(peer):
+                await peer.run()
+        except Exception:  # one peer's failure must not end the others, which share the task group
+            log.exception("the peer of session %s failed", peer.session_id)

@@ -1,0 +1,317 @@
+"""One browser (or other WebRTC client) connected to one session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
+
+from agent.clock import Clock
+from agent.errors import LimitReached, SettingsError, WireError
+from agent.settings import Settings
+from agent.timeline.entry import Entry
+from agent.transport import wire
+from agent.transport.channel import stream_timeline
+from agent.transport.device import Device
+from agent.transport.frame_clock import Jitter
+from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
+from agent.transport.port import Call, Sessions
+from agent.transport.receive_buffer import ReceiveCounts
+from agent.transport.sdp import clean_offer, finish_answer
+
+OUTPUT_LATENCY_MS = 60
+"""From a frame leaving here to its being audible in a browser: network buffer and sound card."""
+ANSWER_S = 10.0
+CONNECT_S = 20.0
+CLOSE_S = 3.0
+FLUSH_S = 0.5
+CHECK_S = 1.0
+MAX_CHANNELS = 4
+
+log = logging.getLogger(__name__)
+
+
+def ice_servers(urls: Sequence[str]) -> list[RTCIceServer]:
+    """`stun:host:port` and `turn:user:password@host:port`. Raises `SettingsError`."""
+    servers = []
+    for url in urls:
+        scheme, _, rest = url.partition(":")
+        account, at, host = rest.rpartition("@")
+        user, colon, password = account.partition(":")
+        if scheme not in ("stun", "turn", "turns") or not host or (at and not (user and colon)):
+            raise SettingsError(
+                f"server.ice_servers: {scheme}:… is not a stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT address"
+            )
+        if at:
+            servers.append(RTCIceServer(urls=f"{scheme}:{host}", username=user, credential=password))
+        else:
+            servers.append(RTCIceServer(urls=url))
+    return servers
+
+
+class _ChannelOutlet:
+    """A data channel as an outlet of the timeline."""
+
+    def __init__(self, channel: RTCDataChannel) -> None:
+        self._channel = channel
+
+    @property
+    def open(self) -> bool:
+        return self._channel.readyState == "open"
+
+    @property
+    def buffered(self) -> int:
+        return self._channel.bufferedAmount
+
+    async def send(self, text: str) -> None:
+        if self.open:
+            self._channel.send(text)
+
+
+class WebRtcPeer:
+    """A peer connection, its session's audio both ways, and its data channel.
+
+    The timeline goes down the first data channel that the client opens, under any label;
+    commands come up every one. Made by `answer`, then to be run by a `PeerTable`.
+    """
+
+    def __init__(self, call: Call, sessions: Sessions, settings: Settings, clock: Clock) -> None:
+        check_version()
+        self.session_id = call.session_id
+        self.device = Device(call, "webrtc", settings.limits, clock)
+        self.answer_sdp = ""
+        self._call = call
+        self._sessions = sessions
+        self._settings = settings
+        self._clock = clock
+        servers = ice_servers(settings.server.ice_servers)
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._microphone = Microphone(call.hear, clock)
+        self._has_microphone = False
+        self._track = PlayoutTrack(call.next_frame, clock)
+        self._connected = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._reason = ""
+        self._channel: RTCDataChannel | None = None
+        self._channels = 0
+        self._channel_opened = asyncio.Event()
+
+    # ── signalling ───────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    async def answer(cls, offer: str, sessions: Sessions, settings: Settings, clock: Clock) -> WebRtcPeer:
+        """A peer for this offer, with a new session; its answer is `answer_sdp`.
+
+        Raises `WireError` for an offer that cannot become a call, `LimitReached` when no
+        session is free, `SettingsError` for addresses or servers that cannot be used.
+        """
+        offer = clean_offer(offer)
+        call = await sessions.open()
+        peer: WebRtcPeer | None = None
+        try:
+            peer = cls(call, sessions, settings, clock)
+            async with asyncio.timeout(ANSWER_S):
+                await peer._negotiate(offer)
+        except BaseException as error:
+            if peer is not None:
+                await peer._close_connection()
+            await sessions.close(call.session_id, "the offer could not be answered")
+            if isinstance(error, TimeoutError):
+                raise WireError("the offer could not be answered in time: are its addresses reachable?") from error
+            raise
+        return peer
+
+    async def _negotiate(self, offer: str) -> None:
+        pc = self._pc
+        sender = pc.addTrack(self._track)
+        self._track.attach(sender)
+        ours = pc.getTransceivers()[0]
+        opus = [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType == "audio/opus"]
+        ours.setCodecPreferences(opus)
+        pc.on("connectionstatechange", self._connection_changed)
+        pc.on("datachannel", self._channel_came)
+        try:
+            await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        except (
+            *(ValueError, IndexError, KeyError, AttributeError, TypeError, AssertionError),
+            *(InvalidAccessError, InvalidStateError, OperationError),
+        ) as error:
+            raise WireError(f"the offer cannot be answered: {error or type(error).__name__}") from error
+        self._prepare(pc.getTransceivers(), ours)
+        bind_addresses(pc, self._settings.server.ice_addresses)
+        await pc.setLocalDescription(await pc.createAnswer())
+        answer = pc.localDescription.sdp
+        if "a=candidate:" not in answer:
+            raise SettingsError(
+                f"none of server.ice_addresses ({', '.join(self._settings.server.ice_addresses)}) can be used here; "
+                "give addresses of this machine, or () for every interface"
+            )
+        self.answer_sdp = finish_answer(answer, self._settings.limits.message_bytes)
+
+    def _prepare(self, transceivers: Sequence[RTCRtpTransceiver], ours: RTCRtpTransceiver) -> None:
+        for transceiver in transceivers:
+            if transceiver is not ours:
+                transceiver.direction = "inactive"
+        receiver: RTCRtpReceiver = ours.receiver
+        self._microphone.attach(receiver)
+        self._has_microphone = receiver.track is not None
+        if self._pc.sctp is not None:
+            bound_messages(
+                self._pc.sctp, self._settings.limits.message_bytes, lambda: self.leave("sent an endless message")
+            )
+
+    # ── the call ─────────────────────────────────────────────────────────────────────────
+
+    def leave(self, reason: str) -> None:
+        """Begin to leave; only the first reason counts."""
+        if not self._leaving.is_set():
+            self._reason = reason
+            self._leaving.set()
+
+    def playout_jitter(self) -> Jitter:
+        return self._track.jitter()
+
+    def receive_counts(self) -> ReceiveCounts:
+        return self._microphone.counts
+
+    def rtp_timestamp(self, pts: int) -> int | None:
+        """See `PlayoutTrack.rtp_timestamp`."""
+        return self._track.rtp_timestamp(pts)
+
+    async def run(self) -> None:
+        """From the answer to the end of the call. Releases the connection and the session."""
+        try:
+            if await self._connect():
+                self.device.join(OUTPUT_LATENCY_MS, microphone=self._has_microphone)
+                await self._converse()
+                await self._say_goodbye()
+        finally:
+            self.leave("its connection failed on this side")
+            self._microphone.close()
+            self.device.leave(self._reason)
+            await self._close_connection()
+            await self._sessions.close(self.session_id, self._reason)
+
+    async def _connect(self) -> bool:
+        """Wait until media can flow; False when the peer left or did not come."""
+        try:
+            async with asyncio.timeout(CONNECT_S), asyncio.TaskGroup() as tasks:
+                waits = [tasks.create_task(event.wait()) for event in (self._connected, self._leaving)]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for task in waits:
+                    task.cancel()
+        except TimeoutError:
+            self.leave(f"did not connect within {CONNECT_S:.0f} s")
+        return self._connected.is_set() and not self._leaving.is_set()
+
+    async def _converse(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            children = [tasks.create_task(self._send_timeline()), tasks.create_task(self._watch())]
+            await self._leaving.wait()
+            for child in children:
+                child.cancel()
+
+    async def _send_timeline(self) -> None:
+        after = 0
+        while True:
+            await self._channel_opened.wait()
+            channel = self._channel
+            if channel is None:
+                self._channel_opened.clear()
+                continue
+            try:
+                after = await stream_timeline(self._call, _ChannelOutlet(channel), after, self._rtp_of)
+            except LimitReached as error:
+                log.warning("session %s: %s", self.session_id, error)
+                if channel.readyState == "open":
+                    channel.send(wire.error_message("slow_reader", str(error)))
+                    channel.close()
+                return
+            if channel.readyState == "open":
+                self.leave("the session closed")
+                return
+            if self._channel is channel:
+                self._channel = None
+
+    def _rtp_of(self, entry: Entry) -> int | None:
+        """For playback events, when they happened on the clock of the audio that is sent."""
+        pts = self._track.last_pts
+        if pts is None or not entry.event.type.startswith("playback."):
+            return None
+        return self._track.rtp_timestamp(pts)
+
+    async def _watch(self) -> None:
+        """Release a peer from which nothing comes: no media, no report, no message."""
+        seen, seen_us = -1, self._clock.now_us()
+        limit_us = round(self._settings.limits.silent_peer_s * 1_000_000)
+        while True:
+            await asyncio.sleep(CHECK_S)
+            received = await self._packets_received()
+            now_us = self._clock.now_us()
+            if received != seen:
+                seen, seen_us = received, now_us
+            if now_us - max(seen_us, self.device.heard_us) > limit_us:
+                self.leave("vanished: nothing was received any more")
+
+    async def _packets_received(self) -> int:
+        report = await self._pc.getStats()
+        return sum(stats.packetsReceived for stats in report.values() if stats.type == "transport")
+
+    async def _say_goodbye(self) -> None:
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return
+        flushed = asyncio.Event()
+        channel.on("bufferedamountlow", flushed.set)
+        channel.send(wire.control_message("session.closed", reason=self._reason))
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await flushed.wait()
+        except TimeoutError:
+            log.info("session %s: the goodbye did not get through", self.session_id)
+
+    async def _close_connection(self) -> None:
+        self._track.stop()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._pc.close()
+        except TimeoutError:
+            log.warning("session %s: its connection did not close within %s s", self.session_id, CLOSE_S)
+
+    # ── called by aiortc ─────────────────────────────────────────────────────────────────
+
+    def _connection_changed(self) -> None:
+        state = self._pc.connectionState
+        if state == "connected":
+            self._connected.set()
+        elif state in ("failed", "closed"):
+            self.leave(f"the connection {'failed' if state == 'failed' else 'was closed by the device'}")
+
+    def _channel_came(self, channel: RTCDataChannel) -> None:
+        self._channels += 1
+        if self._channels > MAX_CHANNELS:
+            channel.close()
+            return
+        channel.on("message", lambda message: self._message(channel, message))
+        if self._channel is None or self._channel.readyState != "open":
+            self._channel = channel
+            self._channel_opened.set()
+
+    def _message(self, channel: RTCDataChannel, message: str | bytes) -> None:
+        answer = self.device.receive(message)
+        if answer is not None and channel.readyState == "open":
+            channel.send(answer)
+        if self.device.given_up:
+            self.leave("sent too many messages that could not be understood")
