@@ -45,3 +45,73 @@ export async function listDevices() {
   const named = all.filter((device) => device.deviceId && device.deviceId !== 'default' && device.deviceId !== 'communications');
   return { inputs: named.filter(({ kind }) => kind === 'audioinput'), outputs: named.filter(({ kind }) => kind === 'audiooutput') };
 }
+
+/** The microphone in use: opens it, notices when it goes, and takes another one then. */
+export class MicrophoneKeeper {
+  /** @param {(now: {state: 'off' | 'on' | 'denied' | 'absent' | 'lost', message: string}) => void} tell */
+  constructor(tell) {
+    this.tell = tell;
+    this.deviceId = '';
+    /** @type {MediaStream | null} */
+    this.stream = null;
+    /** @type {'off' | 'on' | 'denied' | 'absent' | 'lost'} */
+    this.state = 'off';
+    this.opening = false;
+  }
+
+  /** @returns {MediaStreamTrack | null} */
+  get track() {
+    return this.stream?.getAudioTracks()[0] ?? null;
+  }
+
+  /** @param {string} deviceId '' for the default @param {string} [why] to be said when it worked */
+  async open(deviceId, why = '') {
+    if (this.opening) return;
+    this.opening = true;
+    const opened = await openMicrophone(deviceId);
+    this.opening = false;
+    this.drop();
+    this.deviceId = opened.stream ? deviceId : this.deviceId;
+    this.stream = opened.stream;
+    const track = this.track;
+    track?.addEventListener('ended', () => void this.lost(track));
+    this.set(opened.state, opened.message || why);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  async lost(track) {
+    if (track !== this.track) return;
+    this.drop();
+    this.set('lost', 'The microphone was unplugged. Looking for another one…');
+    await this.open('', 'The microphone was unplugged; the system’s default is used now.');
+  }
+
+  /** A device came or went: if there was none, this may be it. */
+  async devicesChanged() {
+    if (this.state !== 'absent' && this.state !== 'lost') return;
+    const { inputs } = await listDevices();
+    if (inputs.length > 0) await this.open('', 'A microphone is there now and is being used.');
+  }
+
+  /** @param {boolean} on */
+  enable(on) {
+    if (this.track) this.track.enabled = on;
+  }
+
+  drop() {
+    const stream = this.stream;
+    this.stream = null;
+    for (const track of stream?.getTracks() ?? []) track.stop();
+  }
+
+  close() {
+    this.drop();
+    this.set('off', '');
+  }
+
+  /** @param {'off' | 'on' | 'denied' | 'absent' | 'lost'} state @param {string} message */
+  set(state, message) {
+    this.state = state;
+    this.tell({ state, message });
+  }
+}

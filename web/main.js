@@ -1,0 +1,342 @@
+// @ts-check
+/**
+ * The page, put together: state, view, audio, call.
+ *
+ * For tests and for the console there is `window.voiceAgent`:
+ *   state()          the whole state, as state.js describes it; mode() its one word
+ *   send(type, payload)  a command on the open call; the command sent, or null
+ *   connect(withMicrophone), hangUp()
+ *   gateEvents       [{type: 'closed', onsetAt, closedAt} | {type: 'opened', at}], AudioContext seconds
+ *   levels()         the gate's last levels, in dBFS
+ *   audio()          {context, gate, microphone, remote}: the nodes, or null before the first call
+ */
+import { AudioGraph } from './audio.js';
+import { BargeIn } from './barge_in.js';
+import { MicrophoneKeeper, listDevices } from './microphone.js';
+import { Server, settingsOf } from './server.js';
+import { Call } from './session.js';
+import { initialState, local, modeOf, reduce } from './state.js';
+import { Talk } from './talk.js';
+import { View } from './view.js';
+import { withNeighbours } from './view_settings.js';
+import { keepAwake } from './wakelock.js';
+
+const TICK_MS = 100;
+const SETTINGS_EVERY_MS = 150;
+const GATE_EVENTS = 200;
+
+const params = new URLSearchParams(location.search);
+const server = new Server(document.baseURI, params.get('token') ?? '');
+const barge = new BargeIn();
+const talk = new Talk();
+const microphone = new MicrophoneKeeper(tellMicrophone);
+
+let state = initialState();
+/** @type {Call | null} */
+let call = null;
+/** @type {AudioGraph | null} */
+let audio = null;
+/** @type {import('./server.js').Config | null} */
+let config = null;
+/** @type {Extract<import('./audio.js').GateMessage, {type: 'levels'}> | null} */
+let levels = null;
+/** @type {(Record<string, any> & {type: string})[]} */
+const gateEvents = [];
+/** Session time minus the page's clock, at least; the fastest message comes closest. */
+let clockOffsetMs = -Infinity;
+let drawing = 0;
+let speakerId = '';
+
+// ── state and view ───────────────────────────────────────────────────────────────────────
+
+/** @param {import('./state.js').Action} action */
+function dispatch(action) {
+  state = reduce(state, action);
+  if (!drawing) drawing = window.setTimeout(draw, document.hidden ? 500 : 16);
+}
+
+function draw() {
+  drawing = 0;
+  view.render(state);
+}
+
+/** @param {string} id @param {string} text @param {string} [action] @param {'info' | 'error'} [level] */
+const notify = (id, text, action = '', level = 'error') => dispatch(local('notice', { id, text, action, level }));
+/** @param {string} id */
+const denotify = (id) => dispatch(local('notice.closed', { id }));
+const phase = () => state.connection.phase;
+/** @param {unknown} error */
+const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
+const view = new View({
+  connect,
+  hangUp: () => hangUp('You hung up.'),
+  talk: pressTalk,
+  done: () => call?.send('control.done'),
+  stop,
+  mute: () => (state.microphone.state === 'on' ? setMuted(!state.muted) : void openMicrophone(microphone.deviceId)),
+  say: (text) => call?.send('text.input', { text }) ?? notify('send', 'The message was not sent: the call is not open.', 'reconnect'),
+  act: (notice) => {
+    denotify(notice.id);
+    if (notice.action === 'microphone') void openMicrophone(microphone.deviceId);
+    if (notice.action === 'sound') void audio?.resume();
+    if (notice.action === 'reconnect') connect(true);
+  },
+  dismiss: denotify,
+  microphone: (deviceId) => void openMicrophone(deviceId),
+  speaker: (deviceId) => void setSpeaker(deviceId),
+  change: changeSetting,
+  save: () => void saveSettings(),
+});
+
+// ── the call ─────────────────────────────────────────────────────────────────────────────
+
+/** @param {boolean} withMicrophone */
+async function connect(withMicrophone) {
+  if (phase() === 'connecting' || phase() === 'connected') return;
+  dispatch(local('connection', { phase: 'connecting', transport: '' }));
+  for (const id of ['lost', 'send', 'call']) denotify(id);
+  try {
+    await place(withMicrophone);
+  } catch (error) {
+    if (phase() === 'connecting') await end('failed', messageOf(error));
+  }
+}
+
+/** The audio context is made first, while the gesture still counts. @param {boolean} withMicrophone */
+async function place(withMicrophone) {
+  const graph = new AudioGraph({ gate: fromGate, blocked: setBlocked });
+  audio = graph;
+  await loadConfig();
+  if (!config) return;
+  await graph.start(gateOptions());
+  if (speakerId) await graph.setSpeaker(speakerId).catch(() => undefined);
+  if (withMicrophone) await microphone.open(microphone.deviceId);
+  graph.setMicrophone(microphone.stream);
+  const placed = new Call(server, config, {
+    entry: receive,
+    error: (_code, message) => notify('agent', message),
+    remote: (stream) => graph.playStream(stream),
+    pcm: (rate) => {
+      graph.capturePcm((pcm) => placed.sendAudio(pcm));
+      return graph.playPcm(rate);
+    },
+    trying: (message) => dispatch(local('connection', { phase: 'connecting', message })),
+    lost: (message) => void end('failed', message),
+  });
+  call = placed;
+  clockOffsetMs = -Infinity;
+  const why = await placed.connect(microphone.track);
+  if (call !== placed) return placed.close();
+  dispatch(local('connection', { phase: 'connected', transport: placed.transport }));
+  announce();
+  if (why) notify('transport', `${why} The call runs over a WebSocket instead; answers can be a little slower.`, '', 'info');
+  keepAwake(true);
+  await showDevices();
+}
+
+async function loadConfig() {
+  config = await server.config();
+  dispatch(local('settings.loaded', { settings: settingsOf(config) }));
+  view.about(config);
+}
+
+/** Who this device is; again when its microphone comes or goes. */
+function announce() {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  call?.send('device.joined', { time_zone: timeZone ?? '', locale: navigator.language, microphone: microphone.track !== null,
+    speaker: audio?.context.state === 'running', output_latency_ms: audio?.outputLatencyMs ?? 0 });
+}
+
+/** @param {'ended' | 'failed'} phase @param {string} message */
+async function end(phase, message) {
+  call?.close();
+  call = null;
+  talk.reset();
+  keepAwake(false);
+  obey(barge.reset());
+  microphone.close();
+  const graph = audio;
+  audio = null;
+  levels = null;
+  dispatch(local('connection', { phase, transport: '', message }));
+  dispatch(local('sound', { blocked: false }));
+  for (const id of ['sound', 'transport']) denotify(id);
+  view.levels({ micDb: -120, remoteDb: -120, thresholdDb: -120 });
+  await graph?.stop();
+}
+
+/** @param {string} message */
+const hangUp = (message) => void end('ended', message);
+
+/** @param {import('./wire.js').Entry} entry */
+function receive(entry) {
+  clockOffsetMs = Math.max(clockOffsetMs, entry.t_ms - performance.now());
+  dispatch({ kind: 'entry', entry });
+  obey(barge.entry(entry, performance.now()));
+  if (entry.type === 'settings.changed') audio?.tell({ type: 'configure', options: gateOptions() });
+  if (entry.type === 'session.closed') void end('ended', goodbye(entry.payload.reason));
+}
+
+/** @param {unknown} reason */
+function goodbye(reason) {
+  return typeof reason === 'string' && reason ? `The agent ended the call: ${reason.replaceAll('_', ' ')}.` : 'The agent ended the call.';
+}
+
+// ── the gate ─────────────────────────────────────────────────────────────────────────────
+
+/** @param {import('./audio.js').GateMessage} message */
+function fromGate(message) {
+  if (message.type === 'levels') {
+    levels = message;
+    view.levels(message);
+  } else if (message.type === 'remote') {
+    if (message.on && audio && clockOffsetMs > -Infinity) dispatch(local('audible', { t_ms: audio.heardAtMs(message.at) + clockOffsetMs }));
+  } else {
+    gateEvents.push(message);
+    if (gateEvents.length > GATE_EVENTS) gateEvents.shift();
+    if (message.type === 'closed') obey(barge.closed(performance.now()));
+    dispatch(local('gate', { closed: message.type === 'closed' }));
+  }
+}
+
+/** @param {import('./barge_in.js').Order[]} orders */
+function obey(orders) {
+  for (const order of orders) {
+    if (order.to === 'agent') call?.send('device.cut', { undo: order.undo });
+    else audio?.tell(order);
+  }
+}
+
+function stop() {
+  if (!call) return;
+  obey(barge.stop(performance.now()));
+  call.send('control.stop', state.playingReply ? { reply_id: state.playingReply } : {});
+}
+
+/** @param {boolean} pressed */
+function pressTalk(pressed) {
+  const before = talk.on;
+  const on = pressed ? talk.press(performance.now()) : talk.release(performance.now());
+  if (on === before) return;
+  if (on) obey(barge.stop(performance.now()));
+  dispatch(local('talking', { on }));
+  microphone.enable(on || !state.muted);
+  call?.send('control.talk', { on });
+}
+
+/** @param {boolean} on */
+function setMuted(on) {
+  dispatch(local('muted', { on }));
+  microphone.enable(!on || talk.on);
+}
+
+// ── devices ──────────────────────────────────────────────────────────────────────────────
+
+/** What became of the microphone; also in mid-call, when it is unplugged.
+ * @param {import('./state.js').Microphone} now */
+function tellMicrophone(now) {
+  dispatch(local('microphone', now));
+  if (now.message) notify('microphone', now.message, now.state === 'on' ? '' : 'microphone', now.state === 'on' ? 'info' : 'error');
+  else denotify('microphone');
+  microphone.enable(!state.muted || talk.on);
+  audio?.setMicrophone(microphone.stream);
+  if (phase() !== 'connected') return;
+  void call?.setTrack(microphone.track);
+  announce();
+  void showDevices();
+}
+
+/** @param {string} deviceId '' for the default */
+async function openMicrophone(deviceId) {
+  microphone.deviceId = deviceId;
+  if (phase() === 'connected') await microphone.open(deviceId);
+}
+
+/** @param {string} deviceId '' for the default */
+async function setSpeaker(deviceId) {
+  speakerId = deviceId;
+  try {
+    await audio?.setSpeaker(deviceId);
+  } catch (error) {
+    notify('speaker', `That loudspeaker cannot be used: ${messageOf(error)}`);
+  }
+}
+
+async function showDevices() {
+  const { inputs, outputs } = await listDevices();
+  view.devices(inputs, outputs, audio?.canChooseSpeaker === true && outputs.length > 0);
+}
+
+/** @param {boolean} blocked */
+function setBlocked(blocked) {
+  if (blocked === state.soundBlocked) return;
+  dispatch(local('sound', { blocked }));
+  if (blocked) notify('sound', 'The browser keeps this page silent until you tap it.', 'sound', 'info');
+  else denotify('sound');
+}
+
+// ── settings ─────────────────────────────────────────────────────────────────────────────
+
+/** @type {import('./state.js').Values} */
+let unsent = {};
+let sending = 0;
+
+/** @param {string} key @param {number | boolean} value */
+function changeSetting(key, value) {
+  const changes = withNeighbours(state.settings, key, value);
+  dispatch(local('settings.edited', { changes }));
+  if (key.startsWith('browser.')) return audio?.tell({ type: 'configure', options: gateOptions() });
+  unsent = { ...unsent, ...changes };
+  if (!sending) sending = window.setTimeout(sendSettings, SETTINGS_EVERY_MS);
+}
+
+function sendSettings() {
+  sending = 0;
+  call?.send('settings.changed', { changes: unsent });
+  unsent = {};
+}
+
+async function saveSettings() {
+  try {
+    await server.save(state.unsaved);
+    dispatch(local('settings.saved'));
+    view.saved('Saved. The agent starts with these from now on.');
+  } catch (error) {
+    view.saved(`Not saved: ${messageOf(error)}`);
+  }
+}
+
+function gateOptions() {
+  const entries = Object.entries(state.settings).filter(([key]) => key.startsWith('browser.'));
+  return Object.fromEntries(entries.map(([key, value]) => [key.slice('browser.'.length), value]));
+}
+
+// ── the page ─────────────────────────────────────────────────────────────────────────────
+
+window.setInterval(() => obey(barge.tick(performance.now())), TICK_MS);
+window.addEventListener('pagehide', () => call && hangUp('You left the page.'));
+for (const gesture of ['pointerdown', 'keydown']) {
+  document.addEventListener(gesture, () => state.soundBlocked && void audio?.resume());
+}
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden && call) void audio?.resume();
+});
+navigator.mediaDevices?.addEventListener('devicechange', () => {
+  void showDevices();
+  if (phase() === 'connected') void microphone.devicesChanged();
+});
+
+Object.assign(window, { voiceAgent: {
+  state: () => state,
+  mode: () => modeOf(state),
+  send: (/** @type {string} */ type, /** @type {Record<string, any>} */ payload = {}) => call?.send(type, payload) ?? null,
+  connect,
+  hangUp: () => hangUp('You hung up.'),
+  gateEvents,
+  levels: () => levels,
+  audio: () => audio && { context: audio.context, gate: audio.gate, microphone: audio.microphone, remote: audio.remote },
+} });
+
+loadConfig().catch((error) => dispatch(local('connection', { phase: 'failed', transport: '', message: messageOf(error) })));
+draw();
