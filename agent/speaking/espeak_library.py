@@ -6,7 +6,6 @@ import ctypes
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import espeakng_loader
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.errors import TtsError
+from agent.speaking.word_times import WordStart
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
@@ -42,14 +42,6 @@ class _Event(ctypes.Structure):
 
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
-
-
-@dataclass(frozen=True, slots=True)
-class WordStart:
-    """The engine begins to say what stands at character `char` of the text, at sample `sample`."""
-
-    char: int
-    sample: int
 
 
 Sink = Callable[[NDArray[np.int16], list[WordStart]], bool]

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from agent.clock import Clock
 from agent.errors import TtsError
 from agent.settings import TtsSettings
-from agent.speaking.espeak_library import EspeakLibrary, WordStart
+from agent.speaking.espeak_library import EspeakLibrary
 from agent.speaking.port import Speech
-from agent.speaking.word_times import WordTimer
+from agent.speaking.word_times import WordStart, WordTimer
 
 WORDS_PER_MINUTE = 175
 """The engine's own speed, `speed` 1.0."""

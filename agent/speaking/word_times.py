@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.speaking.espeak_library import WordStart
 from agent.speaking.port import Speech, SpokenWord
 
 _LOUD = 60
@@ -21,6 +21,14 @@ _LOUD = 60
 _LEAD_MS = 2
 _TAIL_MS = 15
 """Silence kept before the first and behind the last sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordStart:
+    """The engine begins to say what stands at character `char` of the text, at sample `sample`."""
+
+    char: int
+    sample: int
 
 
 class WordTimer:

@@ -29,9 +29,10 @@ from agent.conversation.events import (
     Word,
 )
 from agent.errors import TtsError
-from agent.settings import PlayoutSettings
+from agent.settings import PlayoutSettings, TtsSettings
 from agent.speaking.loop import MAX_QUEUED, SpeakingLoop
 from agent.speaking.port import Speech, SpokenWord
+from agent.speaking.tts_espeak import EspeakTts
 
 
 @dataclass
@@ -341,3 +342,38 @@ def test_a_failing_chunk_leaves_the_one_before_it_whole() -> None:
     facts = play(FakeTts(delay_s=0.1, errors={"bad": TtsError("broken")}), scenario)
     assert [fact.chunk for fact in of(facts, TtsChunk)] == [0]
     assert of(facts, PlaybackMark)[-1] == PlaybackMark(reply_id="r1", sample=9_600)
+
+
+def test_a_real_engine_speaks_through_the_loop_the_same_way_each_time() -> None:
+    def once() -> tuple[list[Event], bytes]:
+        facts: list[Event] = []
+        heard: list[np.ndarray] = []
+
+        async def main() -> None:
+            clock = Clock()
+            tts = EspeakTts(TtsSettings(), clock)
+            await tts.start()
+            loop = SpeakingLoop(tts, clock, facts.append, PlayoutSettings(), lambda: 1.0)
+            task = asyncio.create_task(loop.run())
+            loop.apply(say("It is 9:41 PM in Tokyo."))
+            loop.apply(say("Anything else?", chunk=1))
+            loop.apply(PlaybackRelease(reply_id="r1"))
+            for _ in range(250):
+                await asyncio.sleep(0.02)
+                frame = loop.next_frame()
+                heard.append(np.zeros(960, np.int16) if frame is None else frame)
+            task.cancel()
+            await asyncio.wait({task})
+            await tts.close()
+
+        run_virtual(main())
+        return facts, np.concatenate(heard).tobytes()
+
+    facts, audio = once()
+    first, second = of(facts, TtsChunk)
+    assert second.start_sample == first.start_sample + first.samples
+    assert [first.text[: word.text_end].split()[-1] for word in first.words] == first.text.split()
+    assert facts[-1] == PlaybackMark(reply_id="r1", sample=second.start_sample + second.samples)
+    ends = {word.end_sample for chunk in (first, second) for word in chunk.words}
+    assert {fact.sample for fact in of(facts, PlaybackMark)} <= ends | {facts[-1].sample}
+    assert (facts, audio) == once()
