@@ -10,7 +10,7 @@
  * audio element: the agent can be heard, but there is no local cut and no PCM.
  */
 
-/** @typedef {{type: 'closed', onsetAt: number, closedAt: number} | {type: 'opened', at: number}
+/** @typedef {{type: 'closed', byVoice: boolean, onsetAt: number, closedAt: number} | {type: 'opened', at: number}
  *   | {type: 'remote', on: boolean, at: number}
  *   | {type: 'levels', micDb: number, remoteDb: number, floorDb: number, thresholdDb: number, couplingDb: number,
  *      closed: boolean}} GateMessage */

@@ -6,7 +6,7 @@
  *   state()          the whole state, as state.js describes it; mode() its one word
  *   send(type, payload)  a command on the open call; the command sent, or null
  *   connect(withMicrophone), hangUp()
- *   gateEvents       [{type: 'closed', onsetAt, closedAt} | {type: 'opened', at}], AudioContext seconds
+ *   gateEvents       [{type: 'closed', byVoice, onsetAt, closedAt} | {type: 'opened', at}], AudioContext seconds
  *   levels()         the gate's last levels, in dBFS
  *   audio()          {context, gate, microphone, remote}: the nodes, or null before the first call
  */
@@ -24,6 +24,7 @@ import { keepAwake } from './wakelock.js';
 const TICK_MS = 100;
 const SETTINGS_EVERY_MS = 150;
 const GATE_EVENTS = 200;
+const NOTICE_MS = 10_000;
 
 const params = new URLSearchParams(location.search);
 const server = new Server(document.baseURI, params.get('token') ?? '');
@@ -60,8 +61,12 @@ function draw() {
   view.render(state);
 }
 
-/** @param {string} id @param {string} text @param {string} [action] @param {'info' | 'error'} [level] */
-const notify = (id, text, action = '', level = 'error') => dispatch(local('notice', { id, text, action, level }));
+/** What is only said goes by itself; what is wrong, or can be mended, stays.
+ * @param {string} id @param {string} text @param {string} [action] @param {'info' | 'error'} [level] */
+function notify(id, text, action = '', level = 'error') {
+  dispatch(local('notice', { id, text, action, level }));
+  if (level === 'info' && !action) window.setTimeout(() => denotify(id), NOTICE_MS);
+}
 /** @param {string} id */
 const denotify = (id) => dispatch(local('notice.closed', { id }));
 const phase = () => state.connection.phase;
@@ -195,7 +200,7 @@ function fromGate(message) {
   } else {
     gateEvents.push(message);
     if (gateEvents.length > GATE_EVENTS) gateEvents.shift();
-    if (message.type === 'closed') obey(barge.closed(performance.now()));
+    if (message.type === 'closed' && message.byVoice) obey(barge.closed(performance.now()));
     dispatch(local('gate', { closed: message.type === 'closed' }));
   }
 }

@@ -6,12 +6,12 @@
 
 /** @type {Record<Mode, Look>} */
 const LOOKS = {
-  off: { size: 0.6, wobble: 0.02, speed: 0.2, ring: 0, arc: 0, bars: 0, strength: 0.4 },
-  connecting: { size: 0.55, wobble: 0.03, speed: 0.5, ring: 0, arc: 1, bars: 0, strength: 0.5 },
-  listening: { size: 0.6, wobble: 0.04, speed: 0.5, ring: 1, arc: 0, bars: 0, strength: 0.85 },
-  thinking: { size: 0.5, wobble: 0.09, speed: 1.6, ring: 0, arc: 1, bars: 0, strength: 0.9 },
-  speaking: { size: 0.68, wobble: 0.1, speed: 1, ring: 0, arc: 0, bars: 0, strength: 1 },
-  interrupted: { size: 0.5, wobble: 0, speed: 0.1, ring: 1, arc: 0, bars: 1, strength: 0.55 },
+  off: { size: 0.72, wobble: 0.05, speed: 0.25, ring: 0, arc: 0, bars: 0, strength: 0.75 },
+  connecting: { size: 0.62, wobble: 0.04, speed: 0.6, ring: 0, arc: 1, bars: 0, strength: 0.7 },
+  listening: { size: 0.7, wobble: 0.05, speed: 0.5, ring: 1, arc: 0, bars: 0, strength: 0.9 },
+  thinking: { size: 0.6, wobble: 0.12, speed: 1.6, ring: 0, arc: 1, bars: 0, strength: 0.95 },
+  speaking: { size: 0.82, wobble: 0.1, speed: 1.1, ring: 0, arc: 0, bars: 0, strength: 1 },
+  interrupted: { size: 0.62, wobble: 0, speed: 0.1, ring: 1, arc: 0, bars: 1, strength: 0.7 },
 };
 
 const TURN = 2 * Math.PI;
@@ -88,7 +88,8 @@ export class Orb {
     pen.fillStyle = accent;
     pen.strokeStyle = accent;
     this.halo(radius, half, accent);
-    for (let layer = 0; layer < 3; layer++) this.body(radius * (1 - 0.13 * layer), layer);
+    for (let layer = 0; layer < 3; layer++) this.body(radius * (1 - 0.1 * layer), layer);
+    this.shine(radius * 0.8);
     if (look.ring > 0.01) this.ring(radius, half);
     if (look.arc > 0.01) this.arc(half);
     if (look.bars > 0.01) this.bars(radius);
@@ -98,7 +99,7 @@ export class Orb {
   /** @param {number} radius @param {number} half @param {string} accent */
   halo(radius, half, accent) {
     const { pen, look, level } = this;
-    const glow = pen.createRadialGradient(0, 0, radius * 0.5, 0, 0, Math.min(half, radius * 1.6));
+    const glow = pen.createRadialGradient(0, 0, radius * 0.5, 0, 0, half);
     glow.addColorStop(0, accent);
     glow.addColorStop(1, 'transparent');
     pen.globalAlpha = look.strength * (0.16 + 0.22 * level);
@@ -110,7 +111,7 @@ export class Orb {
   /** @param {number} radius @param {number} layer */
   body(radius, layer) {
     const { pen, look, level, phase } = this;
-    const wobble = look.wobble * (0.35 + 1.1 * level);
+    const wobble = look.wobble * (0.5 + 0.9 * level);
     const turn = phase * (1 + 0.4 * layer) + layer * 2.1;
     pen.globalAlpha = look.strength * (0.22 + 0.2 * layer);
     pen.beginPath();
@@ -123,13 +124,26 @@ export class Orb {
     pen.fill();
   }
 
+  /** Light from the upper left. @param {number} radius */
+  shine(radius) {
+    const { pen } = this;
+    const light = pen.createRadialGradient(-radius * 0.4, -radius * 0.5, 0, -radius * 0.2, -radius * 0.25, radius * 1.1);
+    light.addColorStop(0, 'rgb(255 255 255 / 55%)');
+    light.addColorStop(1, 'rgb(255 255 255 / 0%)');
+    pen.globalAlpha = 0.55;
+    pen.fillStyle = light;
+    pen.beginPath();
+    pen.arc(0, 0, radius, 0, TURN);
+    pen.fill();
+  }
+
   /** Listening: the sound of the room as a ring around the body. @param {number} radius @param {number} half */
   ring(radius, half) {
     const { pen, look, level } = this;
     pen.globalAlpha = look.ring * (0.25 + 0.55 * level);
     pen.lineWidth = 3 + 5 * level;
     pen.beginPath();
-    pen.arc(0, 0, Math.min(half - 8, radius * (1.16 + 0.3 * level)), 0, TURN);
+    pen.arc(0, 0, Math.min(half - 8, radius * (1.18 + 0.3 * level)), 0, TURN);
     pen.stroke();
   }
 
@@ -141,7 +155,7 @@ export class Orb {
     pen.lineCap = 'round';
     for (const start of [phase * 2.2, phase * 2.2 + Math.PI]) {
       pen.beginPath();
-      pen.arc(0, 0, half * 0.74, start, start + 0.9 + 0.4 * Math.sin(phase * 3));
+      pen.arc(0, 0, half * 0.86, start, start + 0.9 + 0.4 * Math.sin(phase * 3));
       pen.stroke();
     }
   }

@@ -81,21 +81,22 @@ export function modeOf(state) {
   if (state.connection.phase === 'connecting') return 'connecting';
   if (state.connection.phase !== 'connected') return 'off';
   const { status } = state.status;
-  if (state.playback === 'paused' || state.gateClosed || status === 'interrupted') return 'interrupted';
+  const cut = state.playback === 'paused' || (state.playback === 'playing' && state.gateClosed);
+  if (cut || status === 'interrupted') return 'interrupted';
   if (state.playback === 'playing') return 'speaking';
   if (state.userSpeaking) return 'listening';
   return status === 'thinking' || status === 'working' ? 'thinking' : 'listening';
 }
 
-const STATUS_TEXT = /** @type {Record<string, string>} */ ({ listening: 'Listening.', thinking: 'Thinking…', working: 'Working on it…',
-  speaking: 'Speaking.', interrupted: 'Interrupted. Go ahead.', not_understood: 'I did not understand that.',
-  failed: 'That did not work.' });
+const STATUS_TEXT = /** @type {Record<string, string>} */ ({ listening: 'Go ahead, I am listening.', thinking: 'Finding an answer…',
+  working: 'Working on it…', speaking: 'Speak up at any time to interrupt.', interrupted: 'I stopped. Go ahead.',
+  not_understood: 'I did not understand that.', failed: 'That did not work.' });
 
-/** The status line. @param {State} state @returns {string} */
+/** The status line: what the agent says it is doing. @param {State} state @returns {string} */
 export function statusText(state) {
   const { phase, message } = state.connection;
-  if (phase === 'idle') return 'Not connected.';
-  if (phase === 'connecting') return message || 'Connecting…';
+  if (phase === 'idle') return 'Talk to it, or type. It answers aloud.';
+  if (phase === 'connecting') return message || 'Calling the agent…';
   if (phase !== 'connected') return message || 'The call has ended.';
   const { status, detail } = state.status;
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;

@@ -5,7 +5,6 @@ import { waterfall } from './latency.js';
 import { FAMILIES } from './log.js';
 
 /** @typedef {import('./log.js').Row} Row */
-/** @typedef {import('./latency.js').Turn} Turn */
 
 const NEAR_END_PX = 60;
 const TARGET_MS = 350;
@@ -15,6 +14,9 @@ export class TimelineView {
     this.box = byId('log', HTMLOListElement);
     this.count = byId('log-count', HTMLElement);
     this.list = new KeyedList(this.box, (/** @type {Row} */ row) => row.key, rowOf);
+    this.pinned = true; // to the end, until the person scrolls away from it
+    this.box.addEventListener('scroll', () => (this.pinned = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR_END_PX));
+    new ResizeObserver(() => this.follow()).observe(this.box);
     byId('families', HTMLElement).append(...Object.entries(FAMILIES).map(([family, label]) => this.filter(family, label)));
   }
 
@@ -29,11 +31,14 @@ export class TimelineView {
     return button;
   }
 
+  follow() {
+    if (this.pinned) this.box.scrollTop = this.box.scrollHeight;
+  }
+
   /** @param {import('./log.js').Log} log */
   render(log) {
-    const atEnd = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < NEAR_END_PX;
     this.list.render(log.rows);
-    if (atEnd) this.box.scrollTop = this.box.scrollHeight;
+    this.follow();
     if (log.count) setText(this.count, log.count > log.rows.length ? `The last ${log.rows.length} of ${log.count} events` : `${log.count} events`);
   }
 }
@@ -65,7 +70,8 @@ export class LatencyView {
   render({ turns }) {
     const last = turns.at(-1);
     this.bars.replaceChildren();
-    this.history.replaceChildren(...turns.slice(-12).map(past));
+    const totals = turns.slice(-12).map((turn) => waterfall(turn).totalMs);
+    this.history.replaceChildren(...totals.map((ms) => past(ms, Math.max(TARGET_MS * 2, ...totals))));
     if (!last) return setText(this.total, '–');
     const { spans, totalMs } = waterfall(last);
     const heard = last.audible !== null;
@@ -87,10 +93,9 @@ function bar({ id, label, from, to }, scale) {
   return make('li', { 'data-span': id }, [make('span', { class: 'label' }, [label]), ms, make('span', { class: 'track', 'aria-hidden': 'true' }, [fill])]);
 }
 
-/** @param {Turn} turn */
-function past(turn) {
-  const { totalMs } = waterfall(turn);
+/** @param {number} totalMs @param {number} scale */
+function past(totalMs, scale) {
   const fill = make('span', { class: 'fill' });
-  fill.style.blockSize = `${Math.max(4, Math.min(100, (totalMs / 1500) * 100))}%`;
-  return make('li', { title: turn.text }, [make('span', { class: 'track', 'aria-hidden': 'true' }, [fill]), make('span', { class: 'ms' }, [`${Math.round(totalMs)}`])]);
+  fill.style.blockSize = `${Math.max(4, (totalMs / scale) * 100)}%`;
+  return make('li', {}, [make('span', { class: 'track', 'aria-hidden': 'true' }, [fill]), make('span', { class: 'ms' }, [`${Math.round(totalMs)}`])]);
 }

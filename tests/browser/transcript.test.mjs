@@ -143,7 +143,9 @@ test('the mode follows the conversation', () => {
   assert.equal(modeOf(thinking), 'thinking');
   const speaking = play(ANSWER);
   assert.equal(modeOf(speaking), 'speaking');
-  assert.equal(modeOf(reduce(speaking, local('gate', { closed: true }))), 'interrupted');
+  const cut = reduce(speaking, local('gate', { closed: true }));
+  assert.equal(modeOf(cut), 'interrupted');
+  assert.equal(modeOf(play([['playback.stop', { reply_id: 'r1' }], ['agent.status', { status: 'thinking' }]], cut)), 'thinking');
   const paused = play([['playback.pause', { reply_id: 'r1' }]], speaking);
   assert.equal(modeOf(paused), 'interrupted');
   assert.equal(modeOf(play([['playback.resume', { reply_id: 'r1', sample: 0 }]], paused)), 'speaking');

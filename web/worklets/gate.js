@@ -4,7 +4,7 @@
  * Playback gate: input 0 is the microphone, input 1 what the agent says; the output is input 1 or
  * silence. The detector runs in the same quantum as the gain, so no thread has to be waited for.
  *
- * Messages out: {type:'closed', onsetAt, closedAt}, {type:'opened', at}, {type:'remote', on, at},
+ * Messages out: {type:'closed', byVoice, onsetAt, closedAt}, {type:'opened', at}, {type:'remote', on, at},
  * {type:'levels', micDb, remoteDb, floorDb, thresholdDb, couplingDb, closed}; times are those of the
  * AudioContext, in seconds. Messages in: {type:'configure', options}, {type:'close'}, {type:'suspect'},
  * {type:'open', falseAlarm}, {type:'judge', verdict}.
@@ -27,13 +27,19 @@ class GateProcessor extends AudioWorkletProcessor {
   /** @param {Record<string, any>} message */
   obey(message) {
     if (message.type === 'configure') this.gate.configure(message.options);
-    else if (message.type === 'close') this.gate.close();
+    else if (message.type === 'close') this.close();
     else if (message.type === 'suspect') this.gate.suspect();
     else if (message.type === 'judge') this.gate.judge(message.verdict);
     else if (message.type === 'open') {
       if (this.gate.closed) this.port.postMessage({ type: 'opened', at: currentTime });
       this.gate.open(message.falseAlarm === true);
     }
+  }
+
+  close() {
+    if (this.gate.closed) return;
+    this.gate.close();
+    this.port.postMessage({ type: 'closed', byVoice: false, onsetAt: currentTime, closedAt: currentTime });
   }
 
   /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
@@ -43,7 +49,7 @@ class GateProcessor extends AudioWorkletProcessor {
     this.render(inputs[1] ?? [], outputs[0]);
     if (cutAfter > 0) {
       const closedAt = currentTime + quantumS;
-      this.port.postMessage({ type: 'closed', onsetAt: closedAt - cutAfter * quantumS, closedAt });
+      this.port.postMessage({ type: 'closed', byVoice: true, onsetAt: closedAt - cutAfter * quantumS, closedAt });
     }
     if (this.gate.playing !== this.playing) {
       this.playing = this.gate.playing;
