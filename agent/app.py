@@ -13,7 +13,7 @@ import asyncio
 import importlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -31,10 +31,11 @@ from agent.settings import Settings
 from agent.speaking.port import Tts
 from agent.speaking.tts_espeak import EspeakTts
 from agent.thinking.brain_skills import SkillsBrain
+from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
-from agent.thinking.port import Brain, Tool
+from agent.thinking.port import Brain
 from agent.thinking.timers import Timers
-from agent.thinking.tools import builtin_tools, sentences
+from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.timeline.memory import MemoryStore
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
@@ -63,25 +64,15 @@ class App:
 
     def _engines(self, cache: Path) -> Engines:
         settings, clock = self.settings, self.clock
-        tools = builtin_tools(self.memory, self.timers)
-        asr: Asr = _engine(
-            "asr",
-            settings.asr.engine,
-            {"pocketsphinx": lambda: PocketsphinxAsr(settings.asr, sentences(), clock, cache)},
-            partial(_call, settings.asr, clock),
+        libraries = Libraries()
+        tools = builtin_tools(self.memory, self.timers, libraries)
+        own = partial(_engine, clock=clock)
+        asr: Asr = own(
+            "asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, sentences(), clock, cache)
         )
-        brain: Brain = _engine(
-            "brain",
-            settings.brain.engine,
-            {"skills": lambda: SkillsBrain(tools, clock)},
-            partial(_call, settings.brain, clock),
-        )
-        tts: Tts = _engine(
-            "tts", settings.tts.engine, {"espeak": lambda: EspeakTts(settings.tts, clock)}, partial(_call, settings.tts, clock)
-        )
-        vad: Callable[[], Vad] = lambda: _engine(  # noqa: E731 - one for each microphone
-            "vad", settings.vad.engine, {"webrtcvad": lambda: WebRtcVad(settings.vad)}, partial(_call, settings.vad, clock)
-        )
+        brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries))
+        tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
+        vad: Callable[[], Vad] = partial(own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad))
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
         return Engines(vad, asr, brain, tools, tts, self._speed, names)
 
@@ -191,20 +182,15 @@ def _store(settings: Settings, clock: Clock) -> Store:
     raise SettingsError(f"timeline.store is {settings.timeline.store!r}; it must be memory or sqlite")
 
 
-def _engine(table: str, name: str, known: dict[str, Callable[[], Any]], call: Callable[[Any], Any]) -> Any:
+def _engine(table: str, settings: Any, *, clock: Clock, **known: Callable[[], Any]) -> Any:
     """Make an engine by its short name or its `module:Class`."""
+    name: str = settings.engine
     if name in known:
         return known[name]()
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise SettingsError(f"{table}.engine is {name!r}; it must be one of {', '.join(known)} or module:Class")
+        raise SettingsError(f"{table}.engine is {name!r}; it must be {' or '.join(known)}, or module:Class")
     try:
-        return call(getattr(importlib.import_module(module), attribute))
+        return getattr(importlib.import_module(module), attribute)(settings, clock)
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"{table}.engine is {name!r}, which cannot be loaded: {error}") from error
-
-
-def _call(table: object, clock: Clock, engine: Callable[[object, Clock], Any]) -> Any:
-    return engine(table, clock)
-
-

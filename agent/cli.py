@@ -78,9 +78,13 @@ def _exit(error: AgentError) -> typer.Exit:
 
 
 @main.callback()
-def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to standard error.")] = False) -> None:
+def _main(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to standard error.")] = False,
+) -> None:
     level = logging.DEBUG if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)])
+    logging.basicConfig(
+        level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)]
+    )
 
 
 @main.command()
@@ -110,7 +114,9 @@ def file(
     clock: Annotated[str, typer.Option(help="virtual (as fast as it goes) or real.")] = "virtual",
     following: Annotated[
         list[str] | None,
-        typer.Option("--next", help="When each next file starts: after-reply, at=MS or overlap=MS; one, or one per file."),
+        typer.Option(
+            "--next", help="When each next file starts: after-reply, at=MS or overlap=MS; one, or one per file."
+        ),
     ] = None,
     charge_compute: Annotated[bool, typer.Option(help="Let virtual time pass while engines compute.")] = False,
     time_zone: Annotated[str, typer.Option(help="The user's time zone.")] = "UTC",

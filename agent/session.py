@@ -263,7 +263,14 @@ class Session:
             self.post(SessionResumed(source="driver"))
             return
         policy = Policy(self.settings.endpointing, self.settings.interruption, self.settings.replies)
-        self.post(SessionCreated(source="driver", policy=policy.to_dict(), engines=self._engines.names))
+        self.post(
+            SessionCreated(
+                source="driver",
+                session_id=self.session_id,
+                policy=policy.to_dict(),
+                engines=self._engines.names,
+            )
+        )
 
     def restore(self, entries: Sequence[Entry]) -> None:
         """Continue a stored session, before `run`: the core's state is a replay of its facts."""

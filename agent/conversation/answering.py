@@ -64,6 +64,7 @@ class Answering:
 
     def __init__(self, policy: Replies, outbox: Outbox, deadlines: Deadlines) -> None:
         self.policy = policy
+        self.session_id = ""
         self.reply: Reply | None = None
         self.paused = False
         """While an interruption is suspected: nothing is played and no action starts."""
@@ -312,7 +313,7 @@ class Answering:
         confirmation = self._out.add(ActionConfirmed(action_id=action.action_id, by="policy", **ids))
         action.state = "started"
         self._deadlines.set(action.target, now_us + self.policy.tool_timeout_ms * 1_000)
-        key = f"{action.action_id}:{reply.turn_id}:{confirmation}"
+        key = f"{action.action_id}:{self.session_id}:{reply.turn_id}:{confirmation}"
         self._out.add(ActionStarted(arguments=call.arguments, idempotency_key=key, **name_and_id, **ids))
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:

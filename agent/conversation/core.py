@@ -152,6 +152,7 @@ class Conversation:
     def _on_session(self, fact: Event) -> None:
         match fact:
             case SessionCreated():
+                self._answering.session_id = fact.session_id
                 self._set_policy(Policy.from_dict(fact.policy))
             case SettingsChanged():
                 self._change_settings(fact.changes)

@@ -39,6 +39,7 @@ class SessionCreated(Event):
     """The first fact of a timeline. `policy` is the core's whole configuration."""
 
     type: ClassVar[str] = "session.created"
+    session_id: str = ""
     policy: dict[str, dict[str, Json]]
     engines: dict[str, str]
 
