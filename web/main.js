@@ -24,6 +24,8 @@ import { keepAwake } from './wakelock.js';
 const TICK_MS = 100;
 const SETTINGS_EVERY_MS = 150;
 const GATE_EVENTS = 200;
+/** What waits on its way into the audio graph: the browser's jitter buffer, or that of pcm.js. */
+const BUFFER_MS = { '': 0, webrtc: 40, websocket: 80 };
 const NOTICE_MS = 10_000;
 
 const params = new URLSearchParams(location.search);
@@ -120,6 +122,7 @@ async function place(withMicrophone) {
   graph.setMicrophone(microphone.stream);
   const placed = new Call(server, config, {
     entry: receive,
+    goodbye: (reason) => void end('ended', goodbye(reason)),
     error: (_code, message) => notify('agent', message),
     remote: (stream) => graph.playStream(stream),
     pcm: (rate) => {
@@ -148,9 +151,10 @@ async function loadConfig() {
 
 /** Who this device is; again when its microphone comes or goes. */
 function announce() {
+  if (!call) return;
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-  call?.send('device.joined', { time_zone: timeZone ?? '', locale: navigator.language, microphone: microphone.track !== null,
-    speaker: audio?.context.state === 'running', output_latency_ms: audio?.outputLatencyMs ?? 0 });
+  call.send('device.joined', { time_zone: timeZone ?? '', locale: navigator.language, microphone: microphone.track !== null,
+    speaker: audio?.context.state === 'running', output_latency_ms: (audio?.outputLatencyMs ?? 0) + BUFFER_MS[call.transport] });
 }
 
 /** @param {'ended' | 'failed'} phase @param {string} message */

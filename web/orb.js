@@ -14,6 +14,7 @@ const LOOKS = {
   interrupted: { size: 0.62, wobble: 0, speed: 0.1, ring: 1, arc: 0, bars: 1, strength: 0.7 },
 };
 
+const FRAME_MS = 28; // 30 frames a second; the processor has sound to attend to
 const TURN = 2 * Math.PI;
 
 export class Orb {
@@ -53,13 +54,14 @@ export class Orb {
 
   /** @param {number} nowMs */
   draw(nowMs) {
+    this.frame = 0;
+    if (nowMs - this.lastMs < FRAME_MS) return this.wake();
     const dtS = Math.min(0.05, (nowMs - this.lastMs) / 1000);
     this.lastMs = nowMs;
     const still = this.still.matches;
     const moving = this.ease(dtS, still);
     if (!still) this.phase += dtS * this.look.speed;
     this.paint();
-    this.frame = 0;
     if (moving || this.mode !== 'off') this.wake();
   }
 
@@ -87,7 +89,7 @@ export class Orb {
     pen.translate(half, half);
     pen.fillStyle = accent;
     pen.strokeStyle = accent;
-    this.halo(radius, half, accent);
+    this.halo(radius, half);
     for (let layer = 0; layer < 3; layer++) this.body(radius * (1 - 0.1 * layer), layer);
     this.shine(radius * 0.8);
     if (look.ring > 0.01) this.ring(radius, half);
@@ -96,16 +98,16 @@ export class Orb {
     pen.restore();
   }
 
-  /** @param {number} radius @param {number} half @param {string} accent */
-  halo(radius, half, accent) {
+  /** A glow in steps: a gradient to transparent turns grey on the way. @param {number} radius @param {number} half */
+  halo(radius, half) {
     const { pen, look, level } = this;
-    const glow = pen.createRadialGradient(0, 0, radius * 0.5, 0, 0, half);
-    glow.addColorStop(0, accent);
-    glow.addColorStop(1, 'transparent');
-    pen.globalAlpha = look.strength * (0.16 + 0.22 * level);
-    pen.fillStyle = glow;
-    pen.fillRect(-half, -half, 2 * half, 2 * half);
-    pen.fillStyle = accent;
+    const steps = 14;
+    pen.globalAlpha = look.strength * (0.012 + 0.014 * level);
+    for (let step = 0; step < steps; step++) {
+      pen.beginPath();
+      pen.arc(0, 0, radius + (half - radius) * (1 - step / steps) ** 1.5, 0, TURN);
+      pen.fill();
+    }
   }
 
   /** @param {number} radius @param {number} layer */

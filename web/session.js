@@ -16,6 +16,7 @@ import { WebSocketLink } from './websocket.js';
  * @typedef {object} CallHandlers
  * @property {(entry: import('./wire.js').Entry) => void} entry
  * @property {(code: string, message: string) => void} error
+ * @property {(reason: string) => void} goodbye
  * @property {(stream: MediaStream) => void} remote what the agent says, as a stream
  * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm or as PCM: the function that plays it
  * @property {(message: string) => void} trying
@@ -99,6 +100,7 @@ export class Call {
   receive(json) {
     const message = parseMessage(json);
     if (message?.kind === 'entry') this.handlers.entry(message.entry);
+    if (message?.kind === 'goodbye') this.handlers.goodbye(message.reason);
     if (message?.kind === 'error') this.handlers.error(message.code, message.message);
   }
 

@@ -20,6 +20,7 @@
 /**
  * @typedef {{kind: 'entry', entry: Entry}
  *   | {kind: 'error', code: string, message: string}
+ *   | {kind: 'goodbye', reason: string}
  *   | {kind: 'hello', payload: Record<string, any>}
  *   | {kind: 'other', type: string}} Message
  */
@@ -68,6 +69,7 @@ export function parseMessage(json) {
   if (value.type === 'error') {
     return { kind: 'error', code: text(payload.code, 'error'), message: text(payload.message, 'Something went wrong.') };
   }
+  if (value.type === 'session.closed') return { kind: 'goodbye', reason: text(payload.reason) };
   if (value.type === 'hello') return { kind: 'hello', payload };
   return { kind: 'other', type: value.type };
 }

@@ -17,6 +17,10 @@ test('an error of the transport is not an entry of type error', () => {
   assert.equal(parseMessage('{"type":"hello","payload":{"playout_rate":48000}}').payload.playout_rate, 48000);
 });
 
+test('a goodbye without a place in the timeline', () => {
+  assert.deepEqual(parseMessage('{"type":"session.closed","payload":{"reason":"shutdown"}}'), { kind: 'goodbye', reason: 'shutdown' });
+});
+
 test('garbage is skipped', () => {
   for (const bad of ['', '{', '[]', 'null', '3', '{"payload":{}}', '{"type":7}']) assert.equal(parseMessage(bad), null, bad);
 });
