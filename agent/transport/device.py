@@ -68,11 +68,19 @@ class Device:
                 self.call.post(event)
                 self._remember(event_id)
         except AgentError as error:
-            self._bad += 1
-            return wire.error_message(error.code, str(error), event_id)
+            return self.refuse(error, event_id)
+        self.accept()
+        return None
+
+    def accept(self) -> None:
+        """Something that could be understood came."""
         self._bad = 0
         self.heard_us = self._clock.now_us()
-        return None
+
+    def refuse(self, error: AgentError, event_id: str = "") -> str:
+        """Something that could not be understood came; the answer to it."""
+        self._bad += 1
+        return wire.error_message(error.code, str(error), event_id)
 
     def _remember(self, event_id: str) -> None:
         self._seen[event_id] = None

@@ -1,8 +1,8 @@
 """Messages between a device and its session: JSON texts over a data channel or a WebSocket.
 
 Down: timeline entries as `agent.timeline.codec.to_json` writes them, and three messages without
-a place in the timeline: `error` (a command was refused), `session.closed` (goodbye; its envelope has
-no `seq`) and, over a WebSocket, `audio.format`.
+a place in the timeline, which have no `seq`: `error` (a command was refused), `session.closed`
+(goodbye) and, first over a WebSocket, `hello`.
 Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64
 characters of [A-Za-z0-9-]; sending a command again under the same id does it once.
 """
@@ -94,21 +94,21 @@ class _Changes(_Strict):
 
 
 class TokenBucket:
-    """At most `rate_per_s` messages a second on average, and as many at once."""
+    """At most `rate_per_s` units (messages, samples) a second on average, and as many at once."""
 
     def __init__(self, rate_per_s: float) -> None:
         self._rate_per_s = rate_per_s
         self._tokens = rate_per_s
         self._seen_us = 0
 
-    def take(self, now_us: int) -> bool:
-        """Whether one more message may come now."""
+    def take(self, now_us: int, units: int = 1) -> bool:
+        """Whether so many more may come now."""
         gained = max(now_us - self._seen_us, 0) * self._rate_per_s / 1_000_000
         self._tokens = min(self._tokens + gained, self._rate_per_s)
         self._seen_us = now_us
-        if self._tokens < 1:
+        if self._tokens < units:
             return False
-        self._tokens -= 1
+        self._tokens -= units
         return True
 
 
@@ -159,7 +159,7 @@ def entry_message(entry: Entry, rtp_timestamp: int | None = None) -> str:
 
 
 def control_message(type_: str, **payload: Json) -> str:
-    """A message that is not of the timeline: error, session.closed, audio.format."""
+    """A message that is not of the timeline: error, session.closed, hello."""
     return json.dumps({"type": type_, "payload": payload}, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -83,6 +83,7 @@ class FakeCall:
 class FakeSessions:
     def __init__(self, limit: int = 8) -> None:
         self.limit = limit
+        self.opened = 0
         self.calls: dict[str, FakeCall] = {}
         self.live: set[str] = set()
         self.closed: list[tuple[str, str]] = []
@@ -90,7 +91,8 @@ class FakeSessions:
     async def open(self) -> FakeCall:
         if len(self.live) >= self.limit:
             raise LimitReached(f"limits.sessions: all {self.limit} sessions are taken")
-        session_id = f"session-{len(self.calls) + 1}"
+        self.opened += 1
+        session_id = f"session-{self.opened}"
         self.live.add(session_id)
         await asyncio.sleep(0.01)
         call = self.calls[session_id] = FakeCall(session_id)

@@ -1,0 +1,285 @@
+"""HTTP: signalling, the page and its configuration.
+
+    POST   /calls        application/sdp offer → 201, the answer, Location: /calls/ID
+    DELETE /calls/ID     hang up → 204
+    POST   /offer        {"sdp", "type"} → {"sdp", "type", "session_id", "call"}
+    WS     /ws           the call over a WebSocket (see `websocket`)
+    GET    /config.json  what the page needs to know
+    PUT    /settings     {"table.key": value} → saved to the configuration file
+    GET    /healthz
+    GET    /…            the page
+
+Errors are JSON: {"error": {"code", "message"}}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aiortc import RTCIceServer
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from agent.conversation.events import Json
+from agent.errors import AgentError, EngineError, LimitReached, SettingsError, WireError
+from agent.settings import Settings
+from agent.transport import wire
+from agent.transport.gate import Gate, is_loopback
+from agent.transport.peers import PeerTable
+from agent.transport.port import Sessions
+from agent.transport.webrtc import WebRtcPeer, ice_servers
+from agent.transport.websocket import WebSocketPeer
+
+BODY_S = 10.0
+RETRY_AFTER_S = 5
+
+SaveSettings = Callable[[Mapping[str, Json]], Settings]
+"""Writes changed settings to the configuration file and returns what is then in force. Raises
+`SettingsError` for values that are not possible."""
+
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".wav": "audio/wav",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""Of the page's files. The system's own table may be wrong (some say text/plain for .js)."""
+
+
+class Offer(BaseModel):
+    """A session description as WebRTC's own JSON; other clients' extra keys are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    sdp: str
+    type: str = "offer"
+
+
+class Page(StaticFiles):
+    """The page's files, always checked for being new."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        name = path if path not in ("", ".") else "index.html"
+        media_type = MEDIA_TYPES.get(Path(name).suffix.lower())
+        if media_type is not None and response.status_code == 200:
+            response.headers["Content-Type"] = media_type
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+class _Handlers:
+    """What stands behind the routes."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        settings: Settings,
+        peers: PeerTable,
+        save: SaveSettings | None,
+        engines: Mapping[str, str] | None,
+    ) -> None:
+        self.sessions = sessions
+        self.settings = settings
+        self.peers = peers
+        self.save = save
+        self.engines = dict(engines or _engine_names(settings))
+        self.ice_servers = [_page_server(server) for server in ice_servers(settings.server.ice_servers)]
+
+    async def call(self, offer: str) -> WebRtcPeer:
+        if len(offer.encode(errors="replace")) > self.settings.limits.sdp_bytes:
+            raise HTTPException(413, f"the offer is longer than {self.settings.limits.sdp_bytes} bytes")
+        self.peers.admit()
+        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers.clock)
+        self.peers.start(peer)
+        return peer
+
+    async def post_call(self, request: Request) -> Response:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/sdp":
+            raise HTTPException(415, "POST an SDP offer with Content-Type: application/sdp")
+        body = await read_body(request, self.settings.limits.sdp_bytes)
+        try:
+            offer = body.decode()
+        except UnicodeDecodeError as error:
+            raise WireError("the offer is not UTF-8 text") from error
+        peer = await self.call(offer)
+        location = {"Location": f"/calls/{peer.session_id}"}
+        return Response(peer.answer_sdp, 201, location, media_type="application/sdp")
+
+    async def post_offer(self, request: Request) -> Response:
+        body = await read_body(request, 2 * self.settings.limits.sdp_bytes)
+        try:
+            offer = Offer.model_validate_json(body)
+        except ValidationError as error:
+            raise WireError('the body must be JSON like {"sdp": "v=0…", "type": "offer"}') from error
+        if offer.type != "offer":
+            raise WireError(f"type is {offer.type[:40]!r}; only offers are answered")
+        peer = await self.call(offer.sdp)
+        answer = {"sdp": peer.answer_sdp, "type": "answer"}
+        return JSONResponse(answer | {"session_id": peer.session_id, "call": f"/calls/{peer.session_id}"})
+
+    async def delete_call(self, session_id: str) -> Response:
+        if not await self.peers.hang_up(session_id, "hung up"):
+            raise HTTPException(404, "there is no such call; it may have ended already")
+        return Response(status_code=204)
+
+    async def websocket(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            self.peers.admit()
+            call = await self.sessions.open()
+        except AgentError as error:
+            await websocket.send_text(wire.error_message(error.code, str(error)))
+            await websocket.close(1013, str(error)[:100])
+            return
+        peer = WebSocketPeer(websocket, call, self.sessions, self.settings, self.peers.clock)
+        async with self.peers.present(peer):
+            await peer.run()
+
+    async def config(self) -> Response:
+        settings = self.settings
+        return JSONResponse(
+            {
+                "ice_servers": self.ice_servers,
+                "browser": settings.browser.model_dump(mode="json"),
+                "vad": settings.vad.model_dump(mode="json"),
+                "endpointing": asdict(settings.endpointing),
+                "interruption": asdict(settings.interruption),
+                "tts": {"speed": settings.tts.speed},
+                "limits": settings.limits.model_dump(mode="json"),
+                "engines": self.engines,
+                "english_only": True,
+                "version": _version(),
+            }
+        )
+
+    async def put_settings(self, request: Request) -> Response:
+        body = await read_body(request, self.settings.limits.message_bytes)
+        try:
+            changes = TypeAdapter(dict[str, bool | int | float | str | list[str]]).validate_json(body, strict=True)
+        except ValidationError as error:
+            raise WireError('the body must be JSON like {"vad.onset_ms": 80}') from error
+        wire.check_changes(changes)  # type: ignore[arg-type]
+        if self.save is None:
+            raise HTTPException(409, "this server was started without a configuration file to save to")
+        self.settings = self.save(changes)  # type: ignore[arg-type]
+        return JSONResponse({"saved": sorted(changes)})
+
+
+def create_app(
+    sessions: Sessions,
+    settings: Settings,
+    *,
+    web: Path | None = None,
+    save: SaveSettings | None = None,
+    engines: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """The whole HTTP side. `web`: the page's folder. `engines`: their names, where not those of
+    the settings. The app's lifespan runs its `PeerTable`, which is `app.state.peers`.
+
+    Raises `SettingsError` for ICE servers that cannot be used, and for a server that others can
+    reach without a token.
+    """
+    if not is_loopback(settings.server.host) and not settings.server.token:
+        raise SettingsError(
+            f"server.host is {settings.server.host}, which others can reach: set server.token to a long secret "
+            "(the page then opens as /?token=SECRET), or listen on 127.0.0.1"
+        )
+    peers = PeerTable()
+    handlers = _Handlers(sessions, settings, peers, save, engines)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with peers:
+            yield
+
+    app = FastAPI(title="Voice agent", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.peers = peers
+    app.add_middleware(Gate, server=settings.server)
+    app.add_exception_handler(AgentError, _agent_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unforeseen)
+    app.add_api_route("/calls", handlers.post_call, methods=["POST"])
+    app.add_api_route("/calls/{session_id}", handlers.delete_call, methods=["DELETE"])
+    app.add_api_route("/offer", handlers.post_offer, methods=["POST"])
+    app.add_api_route("/config.json", handlers.config, methods=["GET"])
+    app.add_api_route("/settings", handlers.put_settings, methods=["PUT"])
+    app.add_api_route("/healthz", _health, methods=["GET"])
+    app.add_api_websocket_route("/ws", handlers.websocket)
+    if web is not None:
+        app.mount("/", Page(directory=web, html=True))
+    return app
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The body, refused with 413 as soon as it is too long and 408 when it does not come."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise HTTPException(413, f"the body is longer than {limit_bytes} bytes")
+    except TimeoutError as error:
+        raise HTTPException(408, f"the body did not come within {BODY_S:.0f} s") from error
+    return bytes(body)
+
+
+async def _health() -> dict[str, bool]:
+    return {"ok": True}
+
+
+async def _agent_error(request: Request, error: Exception) -> Response:
+    code = error.code if isinstance(error, AgentError) else "agent"
+    if isinstance(error, LimitReached):
+        return _error(503, code, str(error), {"Retry-After": str(RETRY_AFTER_S)})
+    if isinstance(error, EngineError):
+        return _error(503, code, str(error))
+    if isinstance(error, SettingsError):
+        return _error(422 if request.method == "PUT" else 500, code, str(error))
+    return _error(400 if isinstance(error, WireError) else 500, code, str(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "error"
+    return _error(status, f"http.{status}", detail)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    return _error(500, "internal", "something failed in the server; its log says what")
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+def _page_server(server: RTCIceServer) -> dict[str, Any]:
+    known = {"urls": server.urls, "username": server.username, "credential": server.credential}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _engine_names(settings: Settings) -> dict[str, str]:
+    return {name: getattr(settings, name).engine for name in ("vad", "asr", "brain", "tts")}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("voice-agent")
+    except metadata.PackageNotFoundError:
+        return "unknown"

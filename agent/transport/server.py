@@ -1,0 +1,94 @@
+"""Listening: the HTTP app on a socket, from the first request to the last goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+import uvicorn
+from fastapi import FastAPI
+
+from agent.errors import SettingsError
+from agent.transport.peers import PeerTable
+from agent.transport.websocket import MAX_AUDIO_BYTES
+
+GRACE_S = 5
+"""How long open requests may take once the server is told to stop."""
+
+
+class _Server(uvicorn.Server):
+    """Says goodbye to every peer before connections are closed under them."""
+
+    def __init__(self, config: uvicorn.Config, peers: PeerTable) -> None:
+        super().__init__(config)
+        self._peers = peers
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._peers.close("the server is shutting down")
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `SettingsError` saying the way out."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} on {host} is in use, perhaps by another voice agent; "
+                "take another one with --set server.port=8701, or any free one with --set server.port=0"
+            ) from error
+        if error.errno == errno.EACCES:
+            raise SettingsError(f"port {port} needs privileges; take one above 1023: --set server.port=8700") from error
+        raise SettingsError(f"server.host {host} cannot be listened on: {error.strerror or error}") from error
+
+
+async def serve(
+    app: FastAPI, host: str, port: int, ready: Callable[[str], None] = lambda url: None, message_bytes: int = 16_384
+) -> None:
+    """Serve an app of `http.create_app` until SIGINT, SIGTERM or cancellation.
+
+    `ready` gets the URL once requests are taken. On the way out peers are told goodbye, open
+    requests get `GRACE_S`, and the app's lifespan ends. Raises `SettingsError` when the address
+    cannot be had. A signal that ended it is raised again afterwards, as uvicorn does.
+    """
+    with closing(listen(host, port)) as sock:
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,  # it would write tokens given in the query
+            proxy_headers=False,
+            server_header=False,
+            lifespan="on",
+            ws="websockets-sansio",
+            ws_max_size=max(message_bytes, MAX_AUDIO_BYTES) + 1_024,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        server = _Server(config, app.state.peers)
+        url = _url(host, sock.getsockname()[1])
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[sock]), name="http")
+            announcing = tasks.create_task(_announce(server, lambda: ready(url)), name="announce")
+            try:
+                await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                server.should_exit = True
+                await asyncio.wait([serving], timeout=3 * GRACE_S)
+                raise
+            finally:
+                announcing.cancel()
+
+
+async def _announce(server: uvicorn.Server, ready: Callable[[], None]) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has a flag and no event
+        await asyncio.sleep(0.01)
+    ready()
+
+
+def _url(host: str, port: int) -> str:
+    shown = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "") else host  # noqa: S104 - only shown
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

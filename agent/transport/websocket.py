@@ -1,0 +1,169 @@
+"""The call over a WebSocket, for where WebRTC cannot connect.
+
+Binary messages up: PCM16 little-endian mono 16 kHz, up to 100 ms each. Binary messages down: 20 ms
+frames of PCM16 little-endian mono 48 kHz, silence included, on an absolute clock. Texts both
+ways: as on the data channel, after a first one down:
+
+    {"type": "hello", "payload": {"session_id", "hearing_rate", "playout_rate", "frame_samples"}}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from agent.clock import Clock
+from agent.errors import LimitReached, WireError
+from agent.settings import Settings
+from agent.transport import wire
+from agent.transport.channel import stream_timeline
+from agent.transport.device import Device
+from agent.transport.frame_clock import FrameClock, Jitter
+from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Call, Sessions
+from agent.transport.receive_buffer import OUTPUT_RATE
+
+OUTPUT_LATENCY_MS = 120
+"""From a frame leaving here to its being audible in a page: its buffer rides out TCP's delays."""
+MAX_AUDIO_BYTES = OUTPUT_RATE // 10 * 2
+MAX_AUDIO_PER_S = 2 * OUTPUT_RATE
+"""Samples a second that are taken; real time is half of it."""
+SEND_S = 5.0
+CHECK_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class WebSocketPeer:
+    """A page on a WebSocket (accepted already) connected to one session."""
+
+    def __init__(self, websocket: WebSocket, call: Call, sessions: Sessions, settings: Settings, clock: Clock) -> None:
+        self.session_id = call.session_id
+        self.device = Device(call, "websocket", settings.limits, clock)
+        self._websocket = websocket
+        self._call = call
+        self._sessions = sessions
+        self._limits = settings.limits
+        self._clock = clock
+        self._frames = FrameClock(clock)
+        self._audio = wire.TokenBucket(MAX_AUDIO_PER_S)
+        self._sending = asyncio.Lock()
+        self._leaving = asyncio.Event()
+        self._reason = ""
+
+    def leave(self, reason: str) -> None:
+        """Begin to leave; only the first reason counts."""
+        if not self._leaving.is_set():
+            self._reason = reason
+            self._leaving.set()
+
+    def playout_jitter(self) -> Jitter:
+        return self._frames.jitter()
+
+    async def run(self) -> None:
+        """From the hello to the end of the call. Releases the socket and the session."""
+        try:
+            hello = wire.control_message(
+                "hello",
+                session_id=self.session_id,
+                hearing_rate=OUTPUT_RATE,
+                playout_rate=PLAYOUT_RATE,
+                frame_samples=FRAME_SAMPLES,
+            )
+            await self.send(hello)
+            self.device.join(OUTPUT_LATENCY_MS)
+            async with asyncio.TaskGroup() as tasks:
+                work = (self._receive(), self._play(), self._send_timeline(), self._watch())
+                children = [tasks.create_task(part) for part in work]
+                await self._leaving.wait()
+                for child in children:
+                    child.cancel()
+        finally:
+            self.leave("its connection failed on this side")
+            self.device.leave(self._reason)
+            await self._close()
+            await self._sessions.close(self.session_id, self._reason)
+
+    # ── an outlet of the timeline ────────────────────────────────────────────────────────
+
+    @property
+    def open(self) -> bool:
+        return not self._leaving.is_set()
+
+    @property
+    def buffered(self) -> int:
+        """Nothing waits here: `send` returns once the socket took the message."""
+        return 0
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message; a socket that does not take it for `SEND_S` ends the call."""
+        try:
+            async with asyncio.timeout(SEND_S), self._sending:
+                if isinstance(message, str):
+                    await self._websocket.send_text(message)
+                else:
+                    await self._websocket.send_bytes(message)
+        except TimeoutError:
+            self.leave(f"the device has not read for {SEND_S:.0f} s")
+        except (WebSocketDisconnect, RuntimeError):
+            self.leave("the connection was closed by the device")
+
+    # ── the call ─────────────────────────────────────────────────────────────────────────
+
+    async def _receive(self) -> None:
+        while self.open:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                self.leave("the connection was closed by the device")
+                return
+            audio = message.get("bytes")
+            answer = self._hear(audio) if audio is not None else self.device.receive(message.get("text") or "")
+            if answer is not None:
+                await self.send(answer)
+            if self.device.given_up:
+                self.leave("sent too many messages that could not be understood")
+
+    def _hear(self, audio: bytes) -> str | None:
+        if len(audio) > MAX_AUDIO_BYTES or len(audio) % 2:
+            return self.device.refuse(
+                WireError(f"audio comes as int16 samples, at most {MAX_AUDIO_BYTES} bytes (100 ms) a message")
+            )
+        if not self._audio.take(self._clock.now_us(), len(audio) // 2):
+            return self.device.refuse(WireError("audio comes faster than real time"))
+        self.device.accept()
+        if audio:
+            self._call.hear(np.frombuffer(audio, "<i2").astype(np.int16))
+        return None
+
+    async def _play(self) -> None:
+        silence = bytes(2 * FRAME_SAMPLES)
+        while self.open:
+            await self._frames.tick()
+            frame = self._call.next_frame()
+            await self.send(silence if frame is None else frame.astype("<i2").tobytes())
+
+    async def _send_timeline(self) -> None:
+        try:
+            await stream_timeline(self._call, self, 0)
+        except LimitReached as error:
+            self.leave(f"reads too slowly: {error}")
+        self.leave("the session closed")
+
+    async def _watch(self) -> None:
+        limit_us = round(self._limits.silent_peer_s * 1_000_000)
+        while True:
+            await asyncio.sleep(CHECK_S)
+            if self._clock.now_us() - self.device.heard_us > limit_us:
+                self.leave("vanished: nothing was received any more")
+
+    async def _close(self) -> None:
+        if self._websocket.client_state is not WebSocketState.CONNECTED:
+            return
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self._websocket.send_text(wire.control_message("session.closed", reason=self._reason))
+                await self._websocket.close(1000, self._reason[:100])
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+            log.info("session %s: the goodbye did not get through", self.session_id)

@@ -1,0 +1,145 @@
+"""The call over a WebSocket: a real server and a real client on loopback."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, suppress
+
+import numpy as np
+import pytest
+import websockets
+
+from agent.conversation.events import DeviceJoined, Fault, TextInput
+from agent.settings import Limits, Server, Settings
+from agent.transport.http import create_app
+from agent.transport.server import serve
+
+
+class Ear:
+    """Sorts what comes down."""
+
+    def __init__(self, socket):
+        self.socket, self.messages, self.frames = socket, [], []
+
+    async def listen(self):
+        with suppress(websockets.ConnectionClosed):
+            async for message in self.socket:
+                if isinstance(message, str):
+                    self.messages.append(json.loads(message))
+                else:
+                    self.frames.append(np.frombuffer(message, "<i2"))
+
+    def types(self):
+        return [message["type"] for message in self.messages]
+
+
+def run(body, sessions, settings=None):
+    async def main():
+        app = create_app(sessions, settings or Settings())
+        ready = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(serve(app, "127.0.0.1", 0, ready.set_result))
+            try:
+                await body((await ready).replace("http:", "ws:") + "ws", app)
+            finally:
+                serving.cancel()
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def connected(url, **kwargs):
+    async with websockets.connect(url, proxy=None, **kwargs) as socket, asyncio.TaskGroup() as tasks:
+        ear = Ear(socket)
+        listening = tasks.create_task(ear.listen())
+        try:
+            yield ear
+        finally:
+            await socket.close()
+            listening.cancel()
+
+
+def test_a_call_end_to_end(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        async with connected(url) as ear:
+            await fakes.until(lambda: ear.frames)
+            hello = ear.messages[0]
+            assert hello["type"] == "hello"
+            assert (hello["payload"]["playout_rate"], hello["payload"]["hearing_rate"]) == (48_000, 16_000)
+            call = sessions.calls[hello["payload"]["session_id"]]
+            assert isinstance(call.posted[0], DeviceJoined)
+            assert call.posted[0].transport == "websocket"
+
+            pcm = np.arange(1_600, dtype="<i2")
+            await ear.socket.send(pcm.tobytes())
+            await ear.socket.send(pcm[:33].tobytes())
+            await ear.socket.send(fakes.command("text.input", text="hi"))
+            await ear.socket.send("garbage")
+            await ear.socket.send(b"odd")
+            await ear.socket.send(bytes(3_202))
+            await fakes.until(lambda: ear.types().count("error") == 3)
+            assert np.array_equal(np.concatenate([part for _, part in call.heard]), np.concatenate([pcm, pcm[:33]]))
+            assert isinstance(call.posted[1], TextInput)
+
+            call.playing = True
+            await call.record(Fault(event_id="e1", source="test", code="x", message="grüße"))
+            await fakes.until(lambda: np.abs(ear.frames[-1]).max() > 4_000 and "error" in ear.types()[4:])
+            assert {frame.shape for frame in ear.frames} == {(960,)}
+            peer = next(iter(app.state.peers._peers.values()))
+            print(f"\nplayout over a WebSocket: {peer.playout_jitter()}")
+        await fakes.until(lambda: not sessions.live)
+
+    run(body, sessions)
+
+
+def test_refusals(fakes):
+    sessions = fakes.Sessions(limit=1)
+
+    async def body(url, app):
+        for query, headers in (("", {}), ("?token=wrong", {}), ("?token=t", {"Origin": "https://evil.example"})):
+            with pytest.raises(websockets.InvalidStatus) as caught:
+                async with connected(url + query, additional_headers=headers):
+                    pass
+            assert caught.value.response.status_code == 403
+        async with connected(url + "?token=t") as first, connected(url + "?token=t") as second:
+            await fakes.until(lambda: second.types() == ["error"])
+            assert second.messages[0]["payload"]["code"] == "limit"
+            await fakes.until(lambda: second.socket.close_code == 1013)
+            await fakes.until(lambda: first.types() == ["hello"])
+
+    run(body, sessions, Settings(server=Server(token="t")))  # noqa: S106
+
+
+def test_too_much_is_the_end_of_that_call(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        async with connected(url) as flooding, connected(url) as big, connected(url) as good:
+            await fakes.until(lambda: good.messages and big.messages and flooding.messages)
+            for _ in range(60):
+                await flooding.socket.send(bytes(3_200))
+            await fakes.until(lambda: flooding.socket.close_code is not None)
+            await big.socket.send("x" * 10_000_000)
+            await fakes.until(lambda: big.socket.close_code is not None)
+            await fakes.until(lambda: len(sessions.live) == 1)
+            assert good.messages[0]["payload"]["session_id"] in sessions.live
+
+    run(body, sessions)
+
+
+def test_silence_of_the_device_and_goodbye(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        async with connected(url) as silent:
+            await fakes.until(lambda: silent.socket.close_code == 1000)
+            assert silent.messages[-1]["type"] == "session.closed"
+            assert "vanished" in silent.messages[-1]["payload"]["reason"]
+        async with connected(url) as ear:
+            await fakes.until(lambda: ear.messages)
+            await app.state.peers.close("the server is shutting down")
+            await fakes.until(lambda: "session.closed" in ear.types())
+        assert not sessions.live
+
+    run(body, sessions, Settings(limits=Limits(silent_peer_s=1.0)))
