@@ -90,7 +90,8 @@ class Gate:
         if probability < settings.threshold:
             return False
         self._peak = max(self._peak, rms)
-        return rms >= max(settings.min_rms, self._floor.rms * ABOVE_FLOOR, self._peak * 10.0 ** (-BELOW_PEAK_DB / 20))
+        below_peak: float = self._peak * 10.0 ** (-BELOW_PEAK_DB / 20)
+        return rms >= max(settings.min_rms, self._floor.rms * ABOVE_FLOOR, below_peak)
 
     def _start_edge(self) -> Edge:
         self.run_frames = self.run_frames + 1 if self.active else 0

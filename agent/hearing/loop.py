@@ -31,9 +31,10 @@ PIECE_SAMPLES = HEARING_RATE * 40 // 1000
 VOICED_STEP_MS = 100
 SETTLE_TIMEOUT_S = 2.0
 PROVEN_VOICED_MS = 30
-PROVEN_MS = 400
-"""An utterance reaches the recogniser once it has that much voiced speech or has lasted this
-long (whispering is not voiced): short bursts of noise cost no decoding."""
+UNPROVEN_SAMPLES = HEARING_RATE
+"""An utterance reaches the recogniser once it has `PROVEN_VOICED_MS` of voiced speech: noise
+costs no decoding and gives no words. Until then its last second is kept. Whispering is not
+voiced; the recogniser could not read it."""
 BACKLOG_SAMPLES = HEARING_RATE * 5
 """Audio kept while the recogniser's stream is being opened; beyond it the oldest is dropped."""
 
@@ -64,9 +65,8 @@ class HearingLoop:
         self._wanted: _Wanted | None = None
         self._utterance = 0
         self._voiced_steps = 0
-        self._speech_ms = 0
         self._before: deque[Pcm] = deque()
-        self._piece: list[Pcm] = []
+        self._piece: deque[Pcm] = deque()
         self._proven = False
         self._pushed_samples = 0
         self._turn = 0
@@ -103,7 +103,6 @@ class HearingLoop:
             self._start(end_us - _us(frame.run_samples))
         if frame.speaking or frame.edge == "stopped":
             self._piece.append(frame.pcm)
-            self._speech_ms += frame.pcm.size * 1000 // HEARING_RATE
             self._tell_voiced(frame.voiced_ms)
             self._push_piece(frame.voiced_ms)
         else:
@@ -114,9 +113,8 @@ class HearingLoop:
     def _start(self, onset_us: int) -> None:
         self._utterance += 1
         self._voiced_steps = 0
-        self._speech_ms = 0
         self._proven = False
-        self._piece = list(self._before)
+        self._piece = deque(self._before)
         self._before.clear()
         if self._stream is None:
             self._wake.set()
@@ -141,8 +139,11 @@ class HearingLoop:
             self._before.popleft()
 
     def _push_piece(self, voiced_ms: int) -> None:
-        self._proven = self._proven or voiced_ms >= PROVEN_VOICED_MS or self._speech_ms >= PROVEN_MS
-        if self._proven and sum(part.size for part in self._piece) >= PIECE_SAMPLES:
+        self._proven = self._proven or voiced_ms >= PROVEN_VOICED_MS
+        if not self._proven:
+            while sum(part.size for part in self._piece) > UNPROVEN_SAMPLES:
+                self._piece.popleft()
+        elif sum(part.size for part in self._piece) >= PIECE_SAMPLES:
             self._flush()
 
     def _flush(self) -> None:

@@ -1,0 +1,66 @@
+"""Is what the domain decoder heard what was said? Its best path against the general one's.
+
+Both decoders score the same frames with the same acoustic model. For a sentence of the domain
+the domain's path is the better one by far (its words are likely there); for another sentence
+the general decoder finds words that fit the sound better. The measure is the log ratio of the
+path scores per frame of speech, with the share of frames on which both say the same word
+(word confidence by a competing recogniser: Wessel et al., 2001, compare such measures).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SILENCES = frozenset({"<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]", "(NULL)"})
+FILLERS = frozenset({"uh", "um", "hm", "hmm"})
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A word on frames `start` … `end`, both inclusive, 10 ms each."""
+
+    word: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestPath:
+    """A decoder's best path. `score`: log probability in the decoder's log base, per its own scale."""
+
+    text: str
+    score: float
+    segments: Sequence[Segment]
+
+    def words(self) -> list[str]:
+        """The word of every frame, empty for silence."""
+        frames: list[str] = []
+        for segment in self.segments:
+            word = "" if segment.word in SILENCES else segment.word.split("(")[0]
+            frames += [word] * (segment.end + 1 - len(frames))
+        return frames
+
+
+def confidence(domain: BestPath, general: BestPath) -> float:
+    """How sure it is that `domain` is what was said, 0…1; 0.5 is the calibrated border."""
+    if not domain.text:
+        return 0.0
+    if not general.text:
+        return 0.5
+    ours, theirs = domain.words(), general.words()
+    frames = [(a, b) for a, b in zip(ours, theirs, strict=False) if a or b]
+    if not frames:
+        return 0.0
+    gain = (domain.score - general.score) / len(frames)
+    agreement = sum(a == b for a, b in frames) / len(frames)
+    border = FILLER_BORDER if set(domain.text.split()) <= FILLERS else BORDER
+    return 1.0 / (1.0 + math.exp(-SLOPE * (gain + AGREEMENT_GAIN * agreement - border)))
+
+
+BORDER = 5.0
+FILLER_BORDER = 0.0
+"""A hesitation is a hesitation even if the general model, which has no "um", finds a word in it."""
+AGREEMENT_GAIN = 6.0
+SLOPE = 0.5

@@ -1,0 +1,68 @@
+"""The recogniser's process: `python -m agent.hearing.sphinx_worker DOMAIN_MODEL REJECTION`.
+
+pocketsphinx holds the interpreter's lock while it decodes, so it must not share a process
+with the media clock. The process ends when its standard input does: nobody has to kill it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.hearing import sphinx_protocol as protocol
+from agent.hearing.sphinx_decoder import TurnDecoder
+
+SLICE_BYTES = 16_000
+"""Half a second: a long piece is decoded in slices, so that memory stays flat."""
+
+
+def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
+    """Answer messages until the other side is gone."""
+    turn = 0
+    while (message := protocol.read(inward)) is not None:
+        kind, data = message
+        if kind == protocol.AUDIO:
+            (number,) = protocol.TURN.unpack(data[: protocol.TURN.size])
+            if number != turn:
+                decoder.reset()
+                turn = number
+            samples = data[protocol.TURN.size :]
+            text = ""
+            for start in range(0, len(samples), SLICE_BYTES):
+                text = decoder.push(samples[start : start + SLICE_BYTES])
+            answer = protocol.packed(protocol.HEARD, {"turn": turn, "samples": len(samples) // 2, "text": text})
+        elif kind == protocol.SETTLE:
+            heard = decoder.settle()
+            answer = protocol.packed(
+                protocol.SETTLED,
+                {"turn": turn, "text": heard.text, "understood": heard.understood, "confidence": heard.confidence},
+            )
+        elif kind == protocol.RESET:
+            decoder.reset()
+            continue
+        else:
+            raise protocol.ProtocolError(f"a message of unknown kind {kind!r}")
+        outward.write(answer)
+        outward.flush()
+
+
+def main() -> None:
+    # Ctrl-C reaches the whole process group; the owner decides when this process ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # Whatever a library prints must not end up between messages.
+    os.dup2(2, 1)
+    decoder = TurnDecoder(Path(sys.argv[1]), float(sys.argv[2]))
+    outward.write(protocol.packed(protocol.HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))
+    outward.flush()
+    try:
+        serve(decoder, inward, outward)
+    except BrokenPipeError:
+        return
+
+
+if __name__ == "__main__":
+    main()
