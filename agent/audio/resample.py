@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import ceil, gcd
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from agent.errors import AudioError
@@ -31,7 +32,9 @@ _ROLLOFF = 0.92
 """The -6 dB point as a share of the lower Nyquist frequency; leaves room for the transition band."""
 _FEW_PHASES = 8
 """Up to here one matrix-vector product per phase is cheaper than gathering every window."""
-_SLICE = 4_800
+_LANES = 64
+"""Outputs of one dense product: the fewer, the less of the matrix is zeros."""
+_SLICE = 9_600
 """Output samples made at once: bounds memory and how long the interpreter is held."""
 
 
@@ -46,6 +49,22 @@ def _filters(up: int, down: int) -> NDArray[np.float32]:
     taps = cutoff * np.sinc(cutoff * distance) * window
     # Every phase has unit gain at 0 Hz, so a constant stays a constant.
     return np.ascontiguousarray(taps / taps.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def _period_matrices(up: int, down: int) -> list[tuple[int, int, NDArray[np.float32]]]:
+    """The filters of one period as (first output, first input, matrix of inputs by outputs)."""
+    table = _filters(up, down)
+    taps = table.shape[1]
+    matrices = []
+    for lane in range(0, up, _LANES):
+        positions, phases = np.divmod(np.arange(lane, min(lane + _LANES, up)) * down, up)
+        offset = int(positions[0])
+        matrix = np.zeros((int(positions[-1]) - offset + taps, len(positions)), dtype=np.float32)
+        for column, (position, phase) in enumerate(zip(positions - offset, phases, strict=True)):
+            matrix[position : position + taps, column] = table[phase]
+        matrices.append((lane, offset, matrix))
+    return matrices
 
 
 class Resampler:
@@ -107,18 +126,44 @@ class Resampler:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
 
     def _interpolate(self, first: int, count: int) -> Pcm:
-        up, down, offset = self._up, self._down, self._half - 1 + self._first
-        windows = np.lib.stride_tricks.sliding_window_view(self._buffer, 2 * self._half)
         out = np.empty(count, dtype=np.float32)
-        if up <= _FEW_PHASES:
-            for lane in range(min(up, count)):
-                start, phase = divmod((first + lane) * down, up)
-                lanes = len(range(lane, count, up))
-                out[lane::up] = windows[start - offset :: down][:lanes] @ self._table[phase]
+        if self._up <= _FEW_PHASES:
+            self._by_phase(first, out)
         else:
-            starts, phases = np.divmod(np.arange(first, first + count, dtype=np.int64) * down, up)
-            np.einsum("ij,ij->i", windows[starts - offset], self._table[phases], out=out)
+            head = min(-first % self._up, count)
+            whole = (count - head) // self._up * self._up
+            self._singly(first, out[:head])
+            self._by_period(first + head, out[head : head + whole])
+            self._singly(first + head + whole, out[head + whole :])
         return np.clip(np.rint(out), -32_768, 32_767).astype(np.int16)
+
+    def _windows(self, start: int, width: int) -> NDArray[np.float32]:
+        """All runs of `width` input samples, the first of them at input index `start`."""
+        return sliding_window_view(self._buffer[start - self._first :], width)
+
+    def _by_phase(self, first: int, out: NDArray[np.float32]) -> None:
+        for lane in range(min(self._up, len(out))):
+            position, phase = divmod((first + lane) * self._down, self._up)
+            lanes = len(range(lane, len(out), self._up))
+            windows = self._windows(position - self._half + 1, 2 * self._half)
+            out[lane :: self._up] = windows[:: self._down][:lanes] @ self._table[phase]
+
+    def _by_period(self, first: int, out: NDArray[np.float32]) -> None:
+        """Whole periods of `up` outputs, from one that begins a period: a few dense products."""
+        periods = len(out) // self._up
+        if not periods:
+            return
+        rows, start = out.reshape(periods, self._up), first * self._down // self._up - self._half + 1
+        for lane, offset, matrix in _period_matrices(self._up, self._down):
+            windows = self._windows(start + offset, len(matrix))
+            rows[:, lane : lane + matrix.shape[1]] = windows[:: self._down][:periods] @ matrix
+
+    def _singly(self, first: int, out: NDArray[np.float32]) -> None:
+        if not len(out):
+            return
+        positions, phases = np.divmod(np.arange(first, first + len(out), dtype=np.int64) * self._down, self._up)
+        windows = self._windows(int(positions[0]) - self._half + 1, 2 * self._half)
+        np.einsum("ij,ij->i", windows[positions - positions[0]], self._table[phases], out=out)
 
 
 def resample(pcm: Pcm, rate_in: int, rate_out: int) -> Pcm:
