@@ -19,7 +19,7 @@ from agent.errors import BrainError, ToolError
 from agent.thinking.libraries import Libraries
 from agent.thinking.port import Call, Delta, Message, Prompt, UserContext
 from agent.thinking.tools.catalogue import SKILLS
-from agent.thinking.tools.recognise import Recogniser
+from agent.thinking.tools.recognise import NEVER, WRITE_SCORE, Recogniser
 from agent.thinking.tools.skill import Answer, Ask, Past, Say
 
 REMEMBERED_TURNS = 2
@@ -65,10 +65,12 @@ class SkillsBrain:
         self._skills = {tool: skill for skill in SKILLS for tool in skill.phrases}
 
     async def start(self) -> None:
-        """Build the recogniser and load the libraries, off the event loop. Raises `BrainError`."""
-        async with Clock().external():
-            loop = asyncio.get_running_loop()
-            self._recogniser = await loop.run_in_executor(self._executor, Recogniser, SKILLS)
+        """Build the recogniser and load the libraries, off the event loop. May be called again.
+        Raises `BrainError`."""
+        if self._recogniser is None:
+            async with Clock().external():
+                loop = asyncio.get_running_loop()
+                self._recogniser = await loop.run_in_executor(self._executor, Recogniser, SKILLS)
         try:
             await self._libraries.start()
         except ToolError as error:
@@ -107,8 +109,10 @@ class SkillsBrain:
         if self._recogniser is None:
             raise BrainError("The brain has not been started.")
         past = self._past(turn, prompt)
-        writes = frozenset(tool.name for tool in prompt.tools if tool.effect == "write")
-        found = self._recogniser.recognise(turn.user.text, past, writes) if turn.user.understood else []
+        bounds = {
+            tool.name: WRITE_SCORE if tool.reversible else NEVER for tool in prompt.tools if tool.effect == "write"
+        }
+        found = self._recogniser.recognise(turn.user.text, past, bounds) if turn.user.understood else []
         return found or [Say(_confession(turn))]
 
     def _past(self, turn: _Turn, prompt: Prompt) -> Past:
@@ -120,7 +124,7 @@ class SkillsBrain:
         if call is not None:
             return Past(prompt.user, past.said, Ask(call.name, call.arguments), result, past.heard, past.cut)
         if users and users[-1].understood and self._recogniser is not None:
-            earlier = self._recogniser.recognise(users[-1].text, Past(prompt.user), frozenset())
+            earlier = self._recogniser.recognise(users[-1].text, Past(prompt.user), {})
             if earlier and isinstance(earlier[-1], Ask):
                 return Past(prompt.user, past.said, earlier[-1], None, past.heard, past.cut)
         return past

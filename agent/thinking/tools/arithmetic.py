@@ -113,9 +113,9 @@ SKILL = Skill(
     name="arithmetic",
     help="do sums",
     intents=[
-        Intent("what is {expression}", _calculate, limit=1200),
-        Intent("(how much is|calculate|compute|work out|what does) {expression}", _calculate),
-        Intent("{expression}", _calculate, limit=200),
+        Intent("what is {expression}", _calculate, limit=700),
+        Intent("(how much is|calculate|compute|work out|what does) {expression}", _calculate, limit=250),
+        Intent("{expression}", _calculate, limit=250),
         Intent("(how much does|what does) {expression} (make|equal|equals)", _calculate, loose=True),
         Intent("[what is] the sum of {number} and {number:second}", _two("{a} + {b}"), limit=40),
         Intent("add {number} (and|to) {number:second}", _two("{a} + {b}"), limit=40),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -14,7 +15,7 @@ from agent.thinking.libraries import Libraries
 from agent.thinking.port import ToolContext, UserContext
 from agent.thinking.tools.clock import local_time
 from agent.thinking.tools.moments import WEEKDAYS
-from agent.thinking.tools.numerals import number
+from agent.thinking.tools.numerals import number, ordinal
 from agent.thinking.tools.places import Place
 from agent.thinking.tools.skill import (
     STRING,
@@ -44,6 +45,7 @@ _NEAR = {
     "today": 0, "now": 0, "tomorrow": 1, "yesterday": -1, "the day after tomorrow": 2, "day after tomorrow": 2,
     "the day before yesterday": -2, "day before yesterday": -2,
 }  # fmt: skip
+MONTHS = tuple(month.lower() for month in calendar.month_name[1:])
 _SPAN = re.compile(r"(?:(in) )?(.+?) (day|week|month|year)s?( ago| from now| from today|)")
 
 
@@ -74,7 +76,8 @@ def _again(slots: Slots, past: Past) -> Answer | None:
 async def resolve(text: str, now: datetime, libraries: Libraries) -> date:
     """The day named by `text`. Raises `ToolError` (class input)."""
     words = normalise(text).text.removeprefix("on ").removeprefix("the date of ")
-    for known in (_near(words, now.date()), _feast(words, now.date()), _span(words, now.date())):
+    for read in (_near, _feast, _span, _month_day):
+        known = read(words, now.date())
         if known is not None:
             return known
     found = await libraries.date(words, now)
@@ -139,6 +142,23 @@ def _span(words: str, today: date) -> date | None:
     return date(year, month + 1, min(today.day, last))
 
 
+def _month_day(words: str, today: date) -> date | None:
+    """`march third`, `the 3rd of march`; this year's or the next."""
+    parts = [word for word in words.split() if word not in ("the", "of")]
+    for index, word in enumerate(parts):
+        day = ordinal(parts[:index] + parts[index + 1 :]) if word in MONTHS else None
+        if day is None:
+            continue
+        for year in range(today.year, today.year + 5):
+            try:
+                found = date(year, MONTHS.index(word) + 1, day)
+            except ValueError:
+                continue
+            if found >= today:
+                return found
+    return None
+
+
 async def _current_date(arguments: Arguments, context: ToolContext) -> Json:
     name, at = local_time(arguments, context.user)
     return {"place": name, "date": at.date().isoformat()}
@@ -186,27 +206,10 @@ def _say_today(_: Arguments, content: Json, user: UserContext) -> str:
 
 
 def _named(when: str) -> str:
-    words = [
-        word if word.islower() and word not in WEEKDAYS and not _plausible_name(word) else word.capitalize()
-        for word in when.split()
-    ]
-    return " ".join(words)
-
-
-def _plausible_name(word: str) -> bool:
-    return word in (
-        "christmas",
-        "easter",
-        "halloween",
-        "thanksgiving",
-        "new",
-        "year",
-        "year's",
-        "independence",
-        "valentine's",
-    ) or bool(
-        re.fullmatch(r"(january|february|march|april|may|june|july|august|september|october|november|december)", word)
-    )
+    """As it is written: `next Friday`, `New Year's Eve`."""
+    feast = {word for name in (*_FEASTS, "easter") for word in name.split()} - {"day"}
+    proper = feast | set(WEEKDAYS) | set(MONTHS)
+    return " ".join(word.capitalize() if word in proper else word for word in when.split())
 
 
 def _say_date(_: Arguments, content: Json, user: UserContext) -> str:

@@ -224,4 +224,5 @@ def samples() -> list[str]:
         ]
     found += ["half of eighty", "half of fifty", "the cube root of twenty seven", "three point five times two",
               "two point five plus one point five", "ten divided by zero", "minus five plus eight"]  # fmt: skip
-    return found
+    # Mixed, so that any part of the list covers the numbers and operations evenly.
+    return [found[index * 797 % len(found)] for index in range(len(found))]

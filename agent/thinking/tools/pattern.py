@@ -21,6 +21,9 @@ from agent.thinking.tools.utterance import Utterance
 MAX_EXPANSIONS = 96
 """Variants of one template that are listed as example sentences."""
 
+BEST_KNOWN = 3
+"""Sample values that occur with every variant."""
+
 Value = SlotValue
 _PIECE = re.compile(r"\{(\w+)(?::(\w+))?\}|[\[\]()|]|[^\s\[\]()|{}]+")
 
@@ -94,21 +97,30 @@ class Pattern:
         """Its variants as words, slots as `{kind}`."""
         return list(islice(_expansions(self.nodes), MAX_EXPANSIONS))
 
-    def sentences(self, only: Mapping[str, Sequence[str]] | None = None) -> Iterator[str]:
-        """Example sentences: every variant and every sample value occurs, not every pair."""
+    def sentences(self) -> Iterator[str]:
+        """Example sentences: every variant with the best-known values, then every value with
+        some variant; not every pair."""
         variants = self.skeletons()
-        samples = {kind: (only or {}).get(kind) or SLOTS[kind].samples for kind in self.slots.values()}
-        count = max([len(variants), *(len(values) for values in samples.values())])
-        if any(not values for values in samples.values()):
-            return
-        for index in range(count):
-            words = []
-            for place, word in enumerate(variants[index % len(variants)]):
-                values = samples[word[1:-1]] if word.startswith("{") else None
-                words.append(
-                    word if values is None else values[(index + 7 * place * (index // len(values))) % len(values)]
-                )
-            yield " ".join(words)
+        samples = {kind: SLOTS[kind].samples for kind in self.slots.values()}
+        best_known = min([BEST_KNOWN, *(len(values) for values in samples.values())])
+        for value in range(best_known if samples else 1):
+            for variant in variants:
+                yield _filled(variant, samples, value)
+        for value in range(best_known, max([0, *(len(values) for values in samples.values())])):
+            yield _filled(variants[value % len(variants)], samples, value)
+
+
+def _filled(variant: tuple[str, ...], samples: Mapping[str, Sequence[str]], value: int) -> str:
+    """Sample `value` in the first slot, later ones in the further slots."""
+    words = []
+    slots = 0
+    for word in variant:
+        if word.startswith("{"):
+            values = samples[word[1:-1]]
+            word = values[(value + 7 * slots) % len(values)]
+            slots += 1
+        words.append(word)
+    return " ".join(words)
 
 
 class _Reader:

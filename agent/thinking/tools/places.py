@@ -133,6 +133,7 @@ _NOT_CITIES = frozenset(
     "act center currie lhi nsw north south west knox in troll casey davis palmer resolute virgin nome wake oral vevay "
     "yancowinna christmas easter chatham midway johnston norfolk knox petersburg beulah reunion stanley chita".split()
 )
+_BEST_KNOWN = ("Paris", "Tokyo", "London", "New York", "Berlin", "Sydney", "Los Angeles", "Moscow", "Hong Kong")
 _SOUNDS = (
     (r"ph", "f"), (r"ck|[cqg]", "k"), (r"x", "ks"), (r"z", "s"), (r"d", "t"), (r"b", "p"), (r"v", "f"), (r"n", "m"),
     (r"[aeiouwyh\W_]", ""), (r"(.)\1+", r"\1"),
@@ -169,7 +170,7 @@ def known_names() -> list[str]:
     """Lower-case names that people are likely to say, for example sentences: best known first."""
     first = [line.partition(": ")[0].rsplit("/", 1)[-1].replace("_", " ") for line in _ALIASES.strip().splitlines()]
     named = [name for line in _ALIASES.strip().splitlines() for name in line.partition(": ")[2].split(" / ")]
-    return list(dict.fromkeys(name.lower() for name in (*first, *named) if name.lower() in places()))
+    return list(dict.fromkeys(name.lower() for name in (*_BEST_KNOWN, *first, *named) if name.lower() in places()))
 
 
 @cache

@@ -153,4 +153,6 @@ def sample_quantities() -> list[str]:
         for n in _NUMBERS
         for name in ("kilometers", "miles", "degrees celsius", "pounds", "degrees fahrenheit")
     ]
-    return found + _SINGLES
+    found += _SINGLES
+    # Mixed, so that any part of the list covers the numbers and units evenly.
+    return [found[index * 797 % len(found)] for index in range(len(found))]

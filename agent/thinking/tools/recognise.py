@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -24,6 +24,8 @@ from agent.thinking.tools.utterance import Utterance, normalise
 
 READ_SCORE = 82.0
 WRITE_SCORE = 92.0
+"""For what can be undone; what cannot is never guessed (`NEVER`)."""
+NEVER = 101.0
 MARGIN = 3.0
 """What the best write must be ahead of another tool."""
 MIN_FRAME_CHARS = 8
@@ -103,16 +105,17 @@ class Recogniser:
         self._skill_of = {tool: skill for skill in skills for tool in skill.phrases}
         self._frames: dict[str, list[str]] = _frames(first)
 
-    def recognise(self, text: str, past: Past, writes: frozenset[str]) -> list[Answer]:
+    def recognise(self, text: str, past: Past, bounds: Mapping[str, float]) -> list[Answer]:
         """What the text asks for; more than one for `do this and do that`; empty when it is not
-        understood. `writes` names the tools that change something. Never raises."""
+        understood. `bounds`: how near (0…100) a sentence must be for a tool that changes
+        something, by its name. Never raises."""
         said = normalise(text)
         if not said.text:
             return []
         exact = self._exact(said, past)
         if exact is not None:
             return [exact]
-        return self._several(said, past) or self._nearest(said, past, writes)
+        return self._several(said, past) or self._nearest(said, past, bounds)
 
     def _exact(self, said: Utterance, past: Past) -> Answer | None:
         skill = self._skill_of.get(past.last.tool) if past.last else None
@@ -135,7 +138,7 @@ class Recogniser:
                 return asked
         return []
 
-    def _nearest(self, said: Utterance, past: Past, writes: frozenset[str]) -> list[Answer]:
+    def _nearest(self, said: Utterance, past: Past, bounds: Mapping[str, float]) -> list[Answer]:
         if len(said.text) > MAX_FUZZY_CHARS:
             return []
         frame = _frame(_bare(said).words)
@@ -151,9 +154,9 @@ class Recogniser:
         if not scored:
             return []
         best_score, best = scored[0]
-        if isinstance(best, Ask) and best.tool in writes:
+        if isinstance(best, Ask) and best.tool in bounds:
             rivals = [score for score, answer in scored if not isinstance(answer, Ask) or answer.tool != best.tool]
-            if best_score < WRITE_SCORE or any(best_score - score < MARGIN for score in rivals):
+            if best_score < bounds[best.tool] or any(best_score - score < MARGIN for score in rivals):
                 return []
         return [best]
 

@@ -21,6 +21,8 @@ _CONTRACTIONS = {
 }  # fmt: skip
 _EDGES = "\"'`.,!?;:…“”‘’()[]{}<>"
 _SPLITS = re.compile(r"(?<=\d)(?=(?:am|pm|km|kg|cm|mm|m|ft|lb|lbs|mi|g|oz|l|ml|h|min|s|c|f|°c|°f|gb|mb|kb|tb|mph)$)")
+_ARITHMETIC = re.compile(r"[-+*/^%()×÷\d.,]+")
+"""Brackets and signs of such a word are kept."""
 _TOKEN = re.compile(r"\S+")
 
 
@@ -61,8 +63,9 @@ def normalise(original: str) -> Utterance:
     kept: list[tuple[str, tuple[int, int]]] = []
     for found in _TOKEN.finditer(original):
         piece = found.group().lower().rstrip("?!,;:…")
-        if piece.count("(") != piece.count(")") or not any(sign in piece for sign in "+*/^"):
-            piece = piece.strip(_EDGES) or (piece if piece in "()" else "")
+        if not _ARITHMETIC.fullmatch(piece):
+            piece = piece.strip(_EDGES)
+        piece = piece.rstrip(".")
         piece = _CONTRACTIONS.get(piece, piece)
         kept.extend((word, found.span()) for part in piece.split() for word in _SPLITS.split(part) if word)
     return _joined(original, kept)
