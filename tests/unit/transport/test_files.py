@@ -41,10 +41,11 @@ class EchoCall:
 
     session_id = "echo"
 
-    def __init__(self, clock: Clock, *, answer_ms: int = 400, think_ms: int = 60) -> None:
+    def __init__(self, clock: Clock, *, answer_ms: int = 400, think_ms: int = 60, undisturbed: bool = False):
         self.timeline = Timeline(self.session_id, VIRTUAL_EPOCH, MemoryStore(), 100_000)
         self.heard: list[np.ndarray] = []
         self.answer_ms, self.think_ms = answer_ms, think_ms
+        self.undisturbed = undisturbed
         self._clock = clock
         self._base_us = clock.now_us() - BEGUN_US
         self._sound_ms: int | None = None
@@ -68,6 +69,8 @@ class EchoCall:
         assert pcm.shape == (320,)
         assert pcm.dtype == np.int16
         self.heard.append(pcm)
+        if self.undisturbed and self._left_ms:
+            return
         loud = np.abs(pcm.astype(int)).max() > 1_000
         if loud:
             if self._sound_ms is None:
@@ -123,12 +126,12 @@ def say(audio: Audio, when=AfterReply()) -> Utterance:  # noqa: B008 - frozen
     return Utterance(Path("said.wav"), when, audio)
 
 
-def talk(*utterances, during=None, answer_ms=400, think_ms=60, **options):
+def talk(*utterances, during=None, answer_ms=400, undisturbed=False, **options):
     """Run a talk; returns the recording, the call, and the timeline's entries."""
 
     async def main():
         clock = Clock()
-        call = EchoCall(clock, answer_ms=answer_ms, think_ms=think_ms)
+        call = EchoCall(clock, answer_ms=answer_ms, undisturbed=undisturbed)
         async with asyncio.TaskGroup() as tasks:
             aside = tasks.create_task(during(call)) if during else None
             recording = await run_files(call, clock, utterances, **options)
@@ -234,6 +237,13 @@ def test_an_answer_in_the_middle_of_a_file_is_not_the_one_to_overlap():
 def test_an_overlap_with_an_answer_that_never_comes_goes_on():
     recording, _, _ = talk(say(sound(300)), say(sound(300), Overlap(100)), answer_ms=0)
     assert starts(recording)[1] == pytest.approx(800 + NO_ANSWER_MS, abs=200)
+
+
+def test_a_sound_that_does_not_interrupt_is_over_with_the_answer_it_fell_into():
+    plan = (say(sound(300)), say(sound(300), Overlap(200)), say(sound(300), Overlap(100)))
+    recording, _, entries = talk(*plan, answer_ms=3_000, undisturbed=True)
+    done = [e.now_us / 1_000 - recording.offset_ms for e in entries if isinstance(e.event, ReplyDone)]
+    assert starts(recording)[2] == pytest.approx(done[0], abs=20)
 
 
 def test_files_at_positions_may_sound_together_and_are_mixed():
