@@ -40,6 +40,11 @@ class Timer:
     due: datetime
 
     @property
+    def reminder_id(self) -> str:
+        """Also unique after the memory file was replaced by a new one."""
+        return f"timer-{self.timer_id}-{self.due:%Y%m%dT%H%M%S}"
+
+    @property
     def title(self) -> str:
         """`10 minute timer`, `pizza timer`, `alarm`."""
         if self.kind == "alarm":
@@ -137,7 +142,7 @@ class Timers:
                 "", partial(_move, timer_id=timer.timer_id, old="pending", new="ringing")
             )
             if self._pending.pop(timer.timer_id, None) is not None and claimed:
-                ring(f"timer-{timer.timer_id}", timer.announcement(clock.wall()))
+                ring(timer.reminder_id, timer.announcement(clock.wall()))
                 await self._memory.write("", partial(_move, timer_id=timer.timer_id, old="ringing", new="rung"))
         left = self.pending()
         delay_s = (left[0].due - clock.wall()) / timedelta(seconds=1) if left else LONGEST_WAIT_S

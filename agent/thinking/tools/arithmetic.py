@@ -39,6 +39,14 @@ def _two(template: str) -> Build:
     return build
 
 
+def _apart(slots: Slots, past: Past) -> Answer | None:
+    """`the difference between`: the larger less the smaller."""
+    a, b = slots["number"], slots["second"]
+    if not isinstance(a, int | float) or not isinstance(b, int | float):
+        return None
+    return _two("{a} - {b}")({"number": max(a, b), "second": min(a, b)}, past)
+
+
 def _symbol(value: Value) -> str:
     text = format(value, ".12f").rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     return f"- {text[1:]}" if text.startswith("-") else text
@@ -113,14 +121,14 @@ SKILL = Skill(
     name="arithmetic",
     help="do sums",
     intents=[
-        Intent("what is {expression}", _calculate, limit=700),
-        Intent("(how much is|calculate|compute|work out|what does) {expression}", _calculate, limit=250),
-        Intent("{expression}", _calculate, limit=250),
+        Intent("what is {expression}", _calculate, limit=500),
+        Intent("(how much is|calculate|compute|work out|what does) {expression}", _calculate, limit=150),
+        Intent("{expression}", _calculate, limit=150),
         Intent("(how much does|what does) {expression} (make|equal|equals)", _calculate, loose=True),
         Intent("[what is] the sum of {number} and {number:second}", _two("{a} + {b}"), limit=40),
         Intent("add {number} (and|to) {number:second}", _two("{a} + {b}"), limit=40),
         Intent("subtract {number} from {number:second}", _two("{b} - {a}"), limit=40),
-        Intent("[what is] the difference between {number} and {number:second}", _two("{a} - {b}"), limit=40),
+        Intent("[what is] the difference between {number} and {number:second}", _apart, limit=40),
         Intent("multiply {number} (by|and|with|times) {number:second}", _two("{a} * {b}"), limit=40),
         Intent("[what is] the product of {number} and {number:second}", _two("{a} * {b}"), limit=40),
         Intent("divide {number} by {number:second}", _two("{a} / {b}"), limit=40),

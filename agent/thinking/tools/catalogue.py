@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import islice
 
 from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
 from agent.thinking.timers import Timers
 from agent.thinking.tools import arithmetic, clock, dates, notes, preferences, recall, talk, timers, todo, units
+from agent.thinking.tools.quantities import same_kind
 from agent.thinking.tools.skill import Kit, Skill, SkillTool
 
 SKILLS: tuple[Skill, ...] = (
@@ -42,9 +44,10 @@ def _templates() -> list[tuple[str, str]]:
         for intent in (*skill.intents, *skill.follow_ups):
             if intent.loose:
                 continue
-            for number, sentence in enumerate(intent.pattern.sentences()):
-                if number >= intent.limit:
-                    break
+            meant = intent.pattern.sentences()
+            if "unit" in intent.pattern.slots:
+                meant = (sentence for sentence in meant if same_kind(sentence.split()))
+            for sentence in islice(meant, intent.limit):
                 found.setdefault(sentence, skill.name)
     return list(found.items())
 

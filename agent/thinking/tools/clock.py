@@ -137,10 +137,10 @@ SKILL = Skill(
         Intent(
             "what time is it [now|right now|at the moment] in {place} [right now|now|please|at the moment]", _time_there
         ),
-        Intent("what is the [current|local] time [now] in {place} [right now|now|please]", _time_there),
+        Intent("what is the [current|local] time [now] in {place} [right now|now|please]", _time_there, limit=200),
         Intent("what is the [current] {place} time", _time_there, loose=True),
-        Intent("(tell me|give me|) the time in {place}", _time_there),
-        Intent("time in {place}", _time_there),
+        Intent("(tell me|give me|) the time in {place}", _time_there, limit=200),
+        Intent("time in {place}", _time_there, limit=200),
         Intent("what time [do they have|do we have|have they got] in {place}", _time_there, loose=True),
         Intent(
             "how late is it [in {place}]",
@@ -153,7 +153,7 @@ SKILL = Skill(
         ),
         Intent("what time is it [right now|now] in {topic}", _time_there, loose=True),
         Intent("what is the time in {topic}", _time_there, loose=True),
-        Intent("(and|what about|how about|and what about) [in] {place}", _which, limit=400, last=True),
+        Intent("(and|what about|how about|and what about) [in] {place}", _which, limit=250, last=True),
     ],
     follow_ups=[
         Intent(

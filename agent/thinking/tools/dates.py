@@ -207,6 +207,8 @@ def _say_today(_: Arguments, content: Json, user: UserContext) -> str:
 
 def _named(when: str) -> str:
     """As it is written: `next Friday`, `New Year's Eve`."""
+    if when in _FEASTS:
+        return " ".join(word.capitalize() for word in when.split())
     feast = {word for name in (*_FEASTS, "easter") for word in name.split()} - {"day"}
     proper = feast | set(WEEKDAYS) | set(MONTHS)
     return " ".join(word.capitalize() if word in proper else word for word in when.split())
@@ -216,7 +218,7 @@ def _say_date(_: Arguments, content: Json, user: UserContext) -> str:
     found = fields_of(content)
     day = date.fromisoformat(str(found["date"]))
     name = _named(str(found["when"]))
-    verb = "was" if day < user.now.date() else "is"
+    verb = "was" if day < user.now.date() else "it's" if name.startswith("in ") else "is"
     return f"{name[0].upper()}{name[1:]} {verb} {_full(day, user.now)}."
 
 

@@ -23,6 +23,8 @@ MAX_EXPANSIONS = 96
 
 BEST_KNOWN = 3
 """Sample values that occur with every variant."""
+ROUNDS = 8
+"""Times that the values of two slots are paired anew."""
 
 Value = SlotValue
 _PIECE = re.compile(r"\{(\w+)(?::(\w+))?\}|[\[\]()|]|[^\s\[\]()|{}]+")
@@ -106,7 +108,8 @@ class Pattern:
         for value in range(best_known if samples else 1):
             for variant in variants:
                 yield _filled(variant, samples, value)
-        for value in range(best_known, max([0, *(len(values) for values in samples.values())])):
+        rounds = ROUNDS if len(self.slots) > 1 else 1
+        for value in range(best_known, rounds * max([0, *(len(values) for values in samples.values())])):
             yield _filled(variants[value % len(variants)], samples, value)
 
 
@@ -117,7 +120,7 @@ def _filled(variant: tuple[str, ...], samples: Mapping[str, Sequence[str]], valu
     for word in variant:
         if word.startswith("{"):
             values = samples[word[1:-1]]
-            word = values[(value + 7 * slots) % len(values)]
+            word = values[(value + value // len(values) + 7 * slots) % len(values)]
             slots += 1
         words.append(word)
     return " ".join(words)

@@ -7,7 +7,7 @@ from functools import cache
 
 from agent.thinking.tools.numerals import number_at, spoken
 
-# Pint's name: spoken singular / plural / further names.
+# Pint's name: spoken singular / plural / further names. A blank line parts kinds of quantity.
 _TABLE = """
 millimeter: millimeter / millimeters / mm / millimetre / millimetres
 centimeter: centimeter / centimeters / cm / centimetre / centimetres
@@ -18,6 +18,7 @@ foot: foot / feet / ft
 yard: yard / yards
 mile: mile / miles / mi
 light_year: light-year / light-years / light year / light years
+
 milligram: milligram / milligrams / mg
 gram: gram / grams / g
 kilogram: kilogram / kilograms / kg / kilo / kilos
@@ -26,6 +27,7 @@ metric_ton: tonne / tonnes / metric ton / metric tons
 ounce: ounce / ounces / oz
 pound: pound / pounds / lb / lbs
 stone: stone / stones
+
 milliliter: milliliter / milliliters / ml / millilitre / millilitres
 liter: liter / liters / l / litre / litres
 cup: cup / cups
@@ -35,6 +37,7 @@ fluid_ounce: fluid ounce / fluid ounces
 pint: pint / pints
 quart: quart / quarts
 gallon: gallon / gallons
+
 second: second / seconds / s
 minute: minute / minutes / min
 hour: hour / hours / h
@@ -42,27 +45,34 @@ day: day / days
 week: week / weeks
 month: month / months
 year: year / years
+
 degC: degree Celsius / degrees Celsius / celsius / centigrade / degrees centigrade / c / °c
 degF: degree Fahrenheit / degrees Fahrenheit / fahrenheit / degree fahrenheit / degrees fahrenheit / f / °f
 kelvin: kelvin / kelvins
+
 kilometer/hour: kilometer per hour / kilometers per hour / kph / kilometers an hour / km/h
 mile/hour: mile per hour / miles per hour / mph / miles an hour
 meter/second: meter per second / meters per second / meters a second
 knot: knot / knots
+
 byte: byte / bytes
 kilobyte: kilobyte / kilobytes / kb
 megabyte: megabyte / megabytes / mb
 gigabyte: gigabyte / gigabytes / gb
 terabyte: terabyte / terabytes / tb
+
 foot**2: square foot / square feet
 meter**2: square meter / square meters / square metre / square metres
 acre: acre / acres
 hectare: hectare / hectares
+
 joule: joule / joules
 calorie: calorie / calories
 kilocalorie: kilocalorie / kilocalories
+
 watt: watt / watts
 horsepower: horsepower
+
 psi: psi
 bar: bar / bars
 """
@@ -78,7 +88,7 @@ def _units() -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
     """Pint name by spoken name, and (singular, plural) by pint name."""
     by_name: dict[str, str] = {}
     shown: dict[str, tuple[str, str]] = {}
-    for line in _TABLE.strip().splitlines():
+    for line in filter(None, _TABLE.splitlines()):
         pint_name, _, names = line.partition(": ")
         forms = names.split(" / ")
         shown[pint_name] = (forms[0], forms[min(1, len(forms) - 1)])
@@ -90,6 +100,27 @@ def _units() -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
 def unit(text: str) -> str | None:
     """Pint's name of a spoken unit, `currency` for any currency, None if it is no unit."""
     return _units()[0].get(text.strip().removeprefix("the "))
+
+
+@cache
+def _kinds() -> dict[str, int]:
+    """The kind of quantity that a unit, by pint's name, measures."""
+    blocks = _TABLE.strip().split("\n\n")
+    return {line.partition(":")[0]: kind for kind, block in enumerate(blocks) for line in block.splitlines()}
+
+
+def same_kind(words: Sequence[str]) -> bool:
+    """Whether all units among the words measure the same, and none is there twice."""
+    found = []
+    at = 0
+    while at < len(words):
+        for length in (3, 2, 1):
+            name = unit(" ".join(words[at : at + length]))
+            if name:
+                found.append(name)
+                break
+        at += length
+    return len(set(found)) == len(found) and len({_kinds().get(name, -1) for name in found}) <= 1
 
 
 def pint_name(text: str) -> str | None:

@@ -31,6 +31,8 @@ MARGIN = 3.0
 MIN_FRAME_CHARS = 8
 """Shorter ones are too near to each other."""
 MAX_FUZZY_CHARS = 120
+MAX_JOINTS = 4
+MAX_JOINED_CHARS = 250
 FRAMES_PER_INTENT = 96
 
 _LEADS = re.compile(
@@ -130,7 +132,7 @@ class Recogniser:
 
     def _several(self, said: Utterance, past: Past) -> list[Answer]:
         """Both halves of `… and …`, each of which must be a whole request by itself."""
-        for joint in _JOINTS.finditer(said.text):
+        for joint in islice(_JOINTS.finditer(said.text), MAX_JOINTS if len(said.text) <= MAX_JOINED_CHARS else 0):
             halves = (said.part(0, joint.start()), said.part(joint.end(), len(said.text)))
             found = [self._first.match(variant, past) for half in halves for variant in [_bare(half)]]
             asked: list[Answer] = [answer for answer in found if isinstance(answer, Ask)]

@@ -76,6 +76,11 @@ _DURATIONS = [
     "one hour and thirty minutes", "two minutes and thirty seconds", "one minute and thirty seconds", "a day",
     "a minute and a half", "half a minute", "a quarter of an hour",
 ]  # fmt: skip
+_SPANS = [
+    *(f"{numerals.spoken(n)} minute" for n in range(1, 61)),
+    *(f"{numerals.spoken(n)} second" for n in (5, 10, 15, 20, 30, 45, 60, 90)),
+    *(f"{numerals.spoken(n)} hour" for n in range(1, 13)),
+]
 _LARGE = (
     *(
         110,
@@ -125,6 +130,7 @@ SLOTS: dict[str, Slot] = {
     "duration": Slot(
         _words_of(_DURATION_WORDS, _NUMERIC), lambda said, _: moments.duration(said.words), _DURATIONS
     ),
+    "span": Slot(_words_of(_DURATION_WORDS, _NUMERIC), lambda said, _: moments.duration(said.words), _SPANS),
     "moment": Slot(
         _words_of(_TIME_WORDS, r"\d{1,2}(?:[:.]\d\d)?"),
         lambda said, context: at.isoformat() if (at := moments.moment(said.words, context.now)) else None,

@@ -249,13 +249,13 @@ SKILL = Skill(
     help="set timers, alarms and reminders",
     intents=[
         Intent("(set|start|make) (a|another) timer for {duration}", _timer, limit=250),
-        Intent("(set|start) a {duration} timer", _timer, limit=150),
+        Intent("(set|start) a {span:duration} timer", _timer, limit=150),
         Intent("(set|start) timer for {duration}", _timer, loose=True),
         Intent("(set|start|make) a {label} timer for {duration}", _timer, limit=150),
         Intent("set a timer for {duration} for [the|my] {label}", _timer, limit=80),
         Intent("timer for {duration}", _timer, limit=80),
         Intent(
-            "(timer {duration}|{duration:long} timer)",
+            "(timer {duration}|{span:long} timer)",
             lambda slots, past: _timer({"duration": slots.get("duration") or slots.get("long")}, past),
             limit=80,
         ),
@@ -273,7 +273,7 @@ SKILL = Skill(
         Intent("(set|make) a reminder (to|for) {task} (in {duration}|at {moment})", _reminder, loose=True),
         Intent("(cancel|stop|delete|remove|turn off) (the|my) timer", lambda *_: _whole("cancel_timer", "timer")),
         Intent("(cancel|stop|delete) (the|my) {label} timer", _cancel, limit=40),
-        Intent("(cancel|stop|delete) (the|my) {duration} timer", _cancel, limit=60),
+        Intent("(cancel|stop|delete) (the|my) {span:duration} timer", _cancel, limit=60),
         Intent(
             "(cancel|stop|delete|clear) all [of] [my|the] timers",
             lambda *_: _whole("cancel_timer", "timer", everything=True),
@@ -303,7 +303,7 @@ SKILL = Skill(
         ),
     ],
     follow_ups=[
-        Intent("(and|also|and also) [another] [one] [for] {duration}", _instead, limit=60),
+        Intent("(and|also|and also) [one|another|another one] [for] {duration}", _instead, limit=60),
         Intent("(cancel it|cancel that|cancel the timer)", lambda _, past: _cancel_last(past)),
     ],
     phrases={"set_timer": _say_set, "cancel_timer": _say_cancelled, "list_timers": _say_timers},

@@ -96,7 +96,7 @@ def _complete(db: sqlite3.Connection, name: str, item: str) -> Json:
         item.lower(), {key: text.lower() for key, text in found}, scorer=fuzz.ratio, score_cutoff=80
     )
     if best is None:
-        raise ToolError(f"{item[0].upper()}{item[1:]} is not on your {name} list.", "not_found")
+        raise ToolError(f"I can't find {item} on your {name} list.", "not_found")
     db.execute("UPDATE items SET done = 1 WHERE id = ?", (best[2],))
     return {"list": name, "item": dict(found)[best[2]]}
 
@@ -204,7 +204,7 @@ SKILL = Skill(
     name="todo",
     help="keep to-do and shopping lists",
     intents=[
-        Intent("(add|put) {items} (to|on|onto) (my|the) {list}", _add, limit=300),
+        Intent("(add|put) {items} (to|on|onto) (my|the) {list}", _add, limit=150),
         Intent("(at|had|ad) {items} (to|on) my {list}", _add, loose=True),
         Intent(
             "(i need to|i have to|i must) buy {items}",
@@ -226,7 +226,7 @@ SKILL = Skill(
             lambda *_: Ask("read_list", {"list": "shopping"}),
         ),
         Intent("(clear|empty|erase|delete|reset) (my|the) {list}", _clear),
-        Intent("(remove|delete|take|cross|check) {item} (off|from) (my|the) {list}", _remove, limit=200),
+        Intent("(remove|delete|take|cross|check) {item} (off|from) (my|the) {list}", _remove, limit=150),
         Intent("(take|cross|check|tick) off {item}", _remove, limit=60),
         Intent("mark {task} as done", _remove, limit=60),
     ],

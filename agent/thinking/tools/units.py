@@ -84,7 +84,8 @@ def _other_quantity(slots: Slots, past: Past) -> Answer | None:
 def _say(_: Arguments, content: Json, __: UserContext) -> str:
     found = fields_of(content)
     about = "about " if found["rounded"] else ""
-    return f"{_amount(found['value'], str(found['from']))} is {about}{_amount(found['answer'], str(found['to']))}."
+    text = f"{_amount(found['value'], str(found['from']))} is {about}{_amount(found['answer'], str(found['to']))}."
+    return text[0].upper() + text[1:]
 
 
 def _amount(value: Json, name: str) -> str:

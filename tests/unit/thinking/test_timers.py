@@ -25,7 +25,7 @@ class Bench:
         self.rung: Rung = []
 
     def ring(self, reminder_id: str, text: str) -> None:
-        self.rung.append((round(self.clock.now_us() / 1e6, 1), reminder_id, text))
+        self.rung.append((round(self.clock.now_us() / 1e6, 1), reminder_id.rpartition("-")[0], text))
 
     async def add(self, seconds: float, kind: str = "timer", label: str = "", key: str = "") -> int:
         now = self.clock.wall()
