@@ -109,6 +109,8 @@ class SpeakingLoop:
         self._silenced = False
         self._to_free: list[CancelFreed] = []
         self._said_last: dict[str, str] = {}
+        # The filters are computed once in a process: now, and not when somebody waits for speech.
+        Resampler(tts.sample_rate, REPLY_RATE).push(np.zeros(tts.sample_rate // 5, dtype=np.int16))
 
     def next_frame(self) -> NDArray[np.int16] | None:
         """The next 20 ms of playout, int16 mono 48 kHz, shape (960,), or None for silence."""

@@ -94,6 +94,17 @@ def test_going_back_does_not_lower_what_was_played() -> None:
     assert (ledger.position, ledger.played) == (500, 1_920)
 
 
+def test_a_jump_within_the_reply_is_soft_too() -> None:
+    ledger = filled(5_000)
+    ledger.release()
+    ledger.take(FRAME)
+    ledger.seek(3_000)
+    taken = ledger.take(FRAME)
+    assert taken is not None
+    assert abs(int(taken.frame[0])) < 10
+    assert np.array_equal(taken.frame[FADE_SAMPLES:], ramp(3_000 + FADE_SAMPLES, FRAME - FADE_SAMPLES))
+
+
 @pytest.mark.parametrize("sample", [-1, 5_001])
 def test_positions_outside_the_reply_are_refused(sample: int) -> None:
     with pytest.raises(AudioError):

@@ -377,3 +377,46 @@ def test_a_real_engine_speaks_through_the_loop_the_same_way_each_time() -> None:
     ends = {word.end_sample for chunk in (first, second) for word in chunk.words}
     assert {fact.sample for fact in of(facts, PlaybackMark)} <= ends | {facts[-1].sample}
     assert (facts, audio) == once()
+
+
+class StubbornTts(FakeTts):
+    """Goes on after its cancellation; then fails, or finishes."""
+
+    fails = True
+
+    async def synthesize(self, text: str, speed: float = 1.0) -> AsyncIterator[Speech]:
+        try:
+            await asyncio.sleep(1.0)
+        except asyncio.CancelledError:
+            if self.fails:
+                raise TtsError("stopped half way") from None
+        yield Speech(np.full(1_600, 6_000, np.int16), (SpokenWord(0, 1_600, 4),))
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_nothing_follows_an_ack_whatever_the_engine_does(fails: bool) -> None:
+    async def scenario(loop: SpeakingLoop, facts: list[Event]) -> None:
+        loop.apply(PlaybackRelease(reply_id="r1"))
+        loop.apply(say("word"))
+        await asyncio.sleep(0.5)
+        loop.apply(CancelRequested(reply_id="r1", target="tts"))
+        await asyncio.sleep(5)
+        assert frames(loop, 10) == 0
+
+    tts = StubbornTts()
+    tts.fails = fails
+    assert [type(fact) for fact in play(tts, scenario)] == [CancelAck, CancelFreed]
+
+
+def test_the_end_of_a_reply_does_not_break_into_the_engines_clean_up() -> None:
+    async def scenario(loop: SpeakingLoop, facts: list[Event]) -> None:
+        loop.apply(say("one two"))
+        await asyncio.sleep(0.5)
+        loop.apply(CancelRequested(reply_id="r1", target="tts"))
+        await asyncio.sleep(0.1)
+        loop.apply(ReplyDone(reply_id="r1", outcome="interrupted"))
+        await asyncio.sleep(5)
+
+    tts = FakeTts(delay_s=1.0, free_s=0.5)
+    play(tts, scenario)
+    assert tts.closed == 1
