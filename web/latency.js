@@ -82,13 +82,15 @@ export function foldAudible(state, tMs) {
 export function waterfall(turn) {
   const { marks } = turn;
   const origin = turn.speechEnd ?? turn.turnEnd;
+  // A chunk is reported once it is whole; its first samples may be on their way by then.
+  const sound = marks.chunk === undefined ? marks.playback : Math.min(marks.chunk, marks.playback ?? Infinity);
   /** @type {[string, string, number | null | undefined, number | null | undefined][]} */
   const rows = [
     ['endpoint', 'Waiting for the end of the turn', turn.speechEnd, turn.turnEnd],
     ['model', 'Thinking to first word', marks.model, marks.token ?? marks.toolCall],
     ['tool', 'Tool', marks.toolCall, marks.toolResult],
-    ['tts', 'Speech synthesis', marks.say, marks.chunk],
-    ['playout', 'Until it is sent', marks.chunk === undefined ? undefined : Math.max(marks.chunk, turn.turnEnd), marks.playback],
+    ['tts', 'Speech synthesis', marks.say, sound],
+    ['playout', 'Until it is sent', sound === undefined ? undefined : Math.max(sound, turn.turnEnd), marks.playback],
     ['ear', 'Network and loudspeaker', marks.playback, turn.audible],
   ];
   const spans = rows.flatMap(([id, label, from, to]) =>

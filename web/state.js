@@ -3,7 +3,7 @@
  * Everything that the page shows, as a pure function of the timeline and of a few things that only the page
  * knows (its connection, microphone, sound). No DOM, no clock, no network.
  */
-import { append, emptyTranscript, foldTranscript } from './transcript.js';
+import { append, closeTranscript, emptyTranscript, foldTranscript } from './transcript.js';
 import { emptyLatency, foldAudible, foldLatency } from './latency.js';
 import { emptyLog, foldLog } from './log.js';
 
@@ -92,6 +92,9 @@ const STATUS_TEXT = /** @type {Record<string, string>} */ ({ listening: 'Go ahea
   working: 'Working on it…', speaking: 'Speak up at any time to interrupt.', interrupted: 'I stopped. Go ahead.',
   not_understood: 'I did not understand that.', failed: 'That did not work.' });
 
+/** Of these the detail is meant for people; of the others it is the evidence. */
+const DETAILED = new Set(['thinking', 'working', 'failed']);
+
 /** The status line: what the agent says it is doing. @param {State} state @returns {string} */
 export function statusText(state) {
   const { phase, message } = state.connection;
@@ -100,7 +103,7 @@ export function statusText(state) {
   if (phase !== 'connected') return message || 'The call has ended.';
   const { status, detail } = state.status;
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;
-  return detail ? `${plain.replace(/[.…]$/, '')}: ${detail}` : plain;
+  return detail && DETAILED.has(status) ? `${plain.replace(/[.…]$/, '')}: ${detail}` : plain;
 }
 
 // ── the timeline ─────────────────────────────────────────────────────────────────────────
@@ -202,7 +205,7 @@ function reduceLocal(state, type, payload) {
 function connection(state, next) {
   if (next.phase === 'connected') return { ...state, connection: next };
   const quiet = { playback: /** @type {''} */ (''), playingReply: '', userSpeaking: false, talking: false, gateClosed: false };
-  return { ...state, ...quiet, connection: next, status: { status: '', detail: '' } };
+  return { ...state, ...quiet, transcript: closeTranscript(state.transcript), connection: next, status: { status: '', detail: '' } };
 }
 
 /** @param {Record<string, any>} payload @returns {Notice} */

@@ -101,6 +101,11 @@ function endTurn(state, entry) {
   return changeUser(state, entry, { turnId: entry.turn_id, text, understood, open: false });
 }
 
+/** The call is over: what was not recognised by now never will be. @param {Transcript} state @returns {Transcript} */
+export function closeTranscript(state) {
+  return { ...replaceLast(state, isOpen, (item) => (item.text ? { ...item, open: false } : null)), hidden: [] };
+}
+
 /** What was heard during the agent's speech and came to nothing is no turn. @param {Transcript} state */
 function dropUnclaimed(state) {
   return replaceLast(state, (item) => isOpen(item) && /** @type {UserItem} */ (item).turnId === '', () => null);

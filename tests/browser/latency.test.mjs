@@ -43,3 +43,9 @@ test('a false turn is no turn, and what is heard long after belongs to none', ()
   const state = foldAudible(fold(SPOKEN), 1290);
   assert.equal(foldAudible(state, 1400).turns[0].audible, 1290);
 });
+
+test('a chunk that is whole only after its first sound does not stretch the synthesis', () => {
+  const [turn] = fold([...SPOKEN.filter(([type]) => type !== 'tts.chunk'), ['tts.chunk', 1900, { reply_id: 'r1' }]]).turns;
+  const { spans } = waterfall(turn);
+  assert.deepEqual(spans.filter(({ id }) => id === 'tts' || id === 'playout').map(({ from, to }) => [from, to]), [[140, 210], [210, 210]]);
+});

@@ -108,6 +108,12 @@ test('faults are said in the transcript', () => {
   assert.deepEqual(state.transcript.items.map(({ kind, level, text }) => [kind, level, text]), [['note', 'error', 'The recogniser restarts.']]);
 });
 
+test('the end of the call ends the turn that was open', () => {
+  const end = (state) => users(reduce(state, local('connection', { phase: 'failed' }))).map(({ text, open }) => [text, open]);
+  assert.deepEqual(end(play([['turn.start']])), []);
+  assert.deepEqual(end(play([['turn.start'], ['asr.partial', { text: 'what' }]])), [['what', false]]);
+});
+
 test('repeated and old entries change nothing', () => {
   const state = play(ANSWER);
   const entry = state.log.rows[2].entry;
@@ -155,6 +161,7 @@ test('the mode follows the conversation', () => {
 
 test('the status line says what the agent says it does', () => {
   assert.equal(statusText(play([['agent.status', { status: 'working', detail: 'asking the clock' }]])), 'Working on it: asking the clock');
+  assert.equal(statusText(play([['agent.status', { status: 'interrupted', detail: 'voiced' }]])), 'I stopped. Go ahead.');
   assert.equal(statusText(reduce(initialState(), local('connection', { phase: 'failed', message: 'Too many calls.' }))), 'Too many calls.');
 });
 
