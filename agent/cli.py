@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -41,6 +41,9 @@ err = Console(stderr=True)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; agent.toml here if there is one.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="table.key=value; may be repeated.")]
+
+
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to standard error.")]
 
 
 def settings_of(config: Path | None, overrides: list[str] | None) -> Loaded:
@@ -111,7 +114,7 @@ def file(
     out: Annotated[Path | None, typer.Option(help="Stereo WAV: the user left, the agent right.")] = None,
     timeline: Annotated[Path | None, typer.Option(help="The timeline as JSON lines.")] = None,
     report: Annotated[str | None, typer.Option(help="The report as JSON; - for standard output.")] = None,
-    clock: Annotated[str, typer.Option(help="virtual (as fast as it goes) or real.")] = "virtual",
+    clock: Annotated[Literal["virtual", "real"], typer.Option(help="virtual: as fast as it goes.")] = "virtual",
     following: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,12 +127,10 @@ def file(
     overrides: SetOption = None,
 ) -> None:
     """Talk to the agent with recorded audio, without a browser."""
-    from agent.headless import FileRun, run_files
+    from agent.headless import FileRun, run_headless
 
-    loaded = settings_of(config, overrides)
-    run_files(
-        FileRun(inputs, out, timeline, report, clock, following or [], charge_compute, time_zone), loaded.settings, err
-    )
+    run = FileRun(inputs, out, timeline, report, clock, following or [], charge_compute, time_zone)
+    run_headless(run, settings_of(config, overrides), err)
 
 
 @main.command()

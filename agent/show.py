@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from agent.conversation.events import Json
-from agent.replay import Difference
+from agent.errors import StoreError, WireError
+from agent.replay import Difference, replay
+from agent.settings import Settings
+from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
 from agent.timeline.projections.latency import latency
 from agent.timeline.projections.transcript import transcript
+from agent.timeline.sqlite import SqliteStore
 
 STAGES = (
     ("turn_end_ms", "turn end"),
@@ -71,3 +77,42 @@ def show_differences(console: Console, differences: Sequence[Difference], facts:
     console.print(f"[red]Replayed {facts} facts: {len(differences)} decisions differ.[/red]")
     for difference in differences[:20]:
         console.print(f"  at fact {difference.seq}: stored {difference.stored}, decided {difference.decided}")
+
+
+def replay_command(session: str, settings: Settings, console: Console) -> bool:
+    """Show a timeline file or a stored session; whether its replay decided the same."""
+    entries = read_entries(session, settings)
+    show_transcript(console, entries)
+    console.print()
+    show_waterfall(console, entries)
+    console.print()
+    differences = replay(entries)
+    show_differences(console, differences, sum(entry.role == "fact" for entry in entries))
+    return not differences
+
+
+def read_entries(session: str, settings: Settings) -> list[Entry]:
+    """A timeline from a JSON-lines file, or from the store. Raises `StoreError` or `WireError`."""
+    path = Path(session)
+    if path.is_file():
+        try:
+            return [loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise WireError(f"{path} cannot be read as a timeline: {error}") from error
+    if not settings.timeline.path.is_file():
+        raise StoreError(f"{session} is no file, and there is no stored timeline at {settings.timeline.path}")
+    return asyncio.run(_stored(session, settings.timeline.path))
+
+
+async def _stored(session: str, path: Path) -> list[Entry]:
+    store = SqliteStore(path)
+    try:
+        entries: list[Entry] = []
+        while batch := await store.read(session, len(entries)):
+            entries += batch
+        if not entries:
+            known = ", ".join(stored.session_id for stored in await store.sessions(5)) or "none"
+            raise StoreError(f"{session} is neither a file nor a stored session; the latest sessions: {known}")
+        return entries
+    finally:
+        await store.close()

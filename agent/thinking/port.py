@@ -42,7 +42,8 @@ class ToolContext:
 
 
 class Tool(Protocol):
-    spec: ToolSpec
+    @property
+    def spec(self) -> ToolSpec: ...
 
     async def preflight(self) -> str:
         """Empty when the tool can work; else why not, for people. Called at start."""

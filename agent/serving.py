@@ -1,0 +1,49 @@
+"""`voice-agent serve`: the agent behind its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from agent.app import App
+from agent.config.change import with_changes
+from agent.config.load import save
+from agent.conversation.events import Json
+from agent.errors import SettingsError
+from agent.settings import Settings
+from agent.transport.http import create_app
+from agent.transport.server import listen, serve
+
+
+def web_folder() -> Path:
+    """Where the page lies: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_web", package.parent / "web"):
+        if (folder / "index.html").exists():
+            return folder
+    raise SettingsError("the page's files are missing: install the package again, or run from a checkout")
+
+
+async def run_server(settings: Settings, config: Path, console: Console) -> None:
+    """Serve until stopped. Raises `AgentError` when something it needs is not there."""
+    server = settings.server
+    listen(server.host, server.port).close()  # before the engines take their seconds to load
+    console.print("Loading the engines …", style="dim")
+    async with App(settings) as app:
+
+        def keep(changes: Mapping[str, Json]) -> Settings:
+            changed = with_changes(app.settings, changes)
+            save(config, changes)
+            app.settings = changed
+            return changed
+
+        web = create_app(app, settings, web=web_folder(), save=keep, engines=app.engines.names)
+
+        def ready(url: str) -> None:
+            names = ", ".join(f"{kind} {name}" for kind, name in app.engines.names.items())
+            console.print(f"Engines: {names}.", style="dim")
+            console.print(f"Open [bold]{url}[/bold] and talk. Ctrl-C stops it.")
+
+        await serve(web, server.host, server.port, ready, settings.limits.message_bytes)
