@@ -33,7 +33,7 @@ async def stream_timeline(
     """Send the entries behind `after` until the session or the outlet closes; the last seq sent.
 
     Raises `LimitReached` for a reader that is too slow: what it missed can be asked for again
-    over a new connection, but memory is not spent on it.
+    over a new connection, but memory is not spent on it. Raises what reading the timeline raises.
     """
     async with aclosing(call.entries(after)) as source:  # type: ignore[type-var]
         async for entry in source:

@@ -105,7 +105,7 @@ class _Handlers:
         if len(offer.encode(errors="replace")) > self.settings.limits.sdp_bytes:
             raise HTTPException(413, f"the offer is longer than {self.settings.limits.sdp_bytes} bytes")
         self.peers.admit()
-        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers.clock)
+        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers)
         self.peers.start(peer)
         return peer
 

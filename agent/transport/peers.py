@@ -39,6 +39,9 @@ class PeerTable:
         self._tasks = asyncio.TaskGroup()
         self._closing = False
         self.clock: Clock
+        self.reading = asyncio.Lock()
+        """Held while an offer is read, which takes milliseconds: many offers at once are then
+        read with a turn of the event loop between them, and other calls' audio stays on time."""
 
     async def __aenter__(self) -> PeerTable:
         await self._tasks.__aenter__()

@@ -19,7 +19,7 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
 from agent.clock import Clock
-from agent.errors import LimitReached, SettingsError, WireError
+from agent.errors import AgentError, LimitReached, SettingsError, WireError
 from agent.settings import Settings
 from agent.timeline.entry import Entry
 from agent.transport import wire
@@ -27,6 +27,7 @@ from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import Jitter
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
+from agent.transport.peers import PeerTable
 from agent.transport.port import Call, Sessions
 from agent.transport.receive_buffer import ReceiveCounts
 from agent.transport.sdp import clean_offer, finish_answer
@@ -111,17 +112,19 @@ class WebRtcPeer:
     # ── signalling ───────────────────────────────────────────────────────────────────────
 
     @classmethod
-    async def answer(cls, offer: str, sessions: Sessions, settings: Settings, clock: Clock) -> WebRtcPeer:
-        """A peer for this offer, with a new session; its answer is `answer_sdp`.
+    async def answer(cls, offer: str, sessions: Sessions, settings: Settings, peers: PeerTable) -> WebRtcPeer:
+        """A peer for this offer, with a new session; its answer is `answer_sdp`. `peers` is to
+        start it.
 
         Raises `WireError` for an offer that cannot become a call, `LimitReached` when no
         session is free, `SettingsError` for addresses or servers that cannot be used.
         """
-        offer = clean_offer(offer)
+        async with peers.reading:
+            offer = clean_offer(offer)
         call = await sessions.open()
         peer: WebRtcPeer | None = None
         try:
-            peer = cls(call, sessions, settings, clock)
+            peer = cls(call, sessions, settings, peers.clock)
             async with asyncio.timeout(ANSWER_S):
                 await peer._negotiate(offer)
         except BaseException as error:
@@ -233,10 +236,11 @@ class WebRtcPeer:
                 continue
             try:
                 after = await stream_timeline(self._call, _ChannelOutlet(channel), after, self._rtp_of)
-            except LimitReached as error:
-                log.warning("session %s: %s", self.session_id, error)
+            except AgentError as error:
+                log.warning("session %s: its device gets no more of the timeline: %s", self.session_id, error)
                 if channel.readyState == "open":
-                    channel.send(wire.error_message("slow_reader", str(error)))
+                    code = "slow_reader" if isinstance(error, LimitReached) else error.code
+                    channel.send(wire.error_message(code, str(error)))
                     channel.close()
                 return
             if channel.readyState == "open":

@@ -16,7 +16,7 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from agent.clock import Clock
-from agent.errors import LimitReached, WireError
+from agent.errors import AgentError, WireError
 from agent.settings import Settings
 from agent.transport import wire
 from agent.transport.channel import stream_timeline
@@ -147,8 +147,8 @@ class WebSocketPeer:
     async def _send_timeline(self) -> None:
         try:
             await stream_timeline(self._call, self, 0)
-        except LimitReached as error:
-            self.leave(f"reads too slowly: {error}")
+        except AgentError as error:
+            self.leave(f"the timeline could not be sent: {error}")
         self.leave("the session closed")
 
     async def _watch(self) -> None:

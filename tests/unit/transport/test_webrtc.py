@@ -101,7 +101,7 @@ class Client:
 async def connected(sessions, table, settings=DEFAULTS, **kwargs):
     client = Client(**kwargs)
     try:
-        peer = await WebRtcPeer.answer(await client.offer(), sessions, settings, table.clock)
+        peer = await WebRtcPeer.answer(await client.offer(), sessions, settings, table)
         table.start(peer)
         await client.accept(peer.answer_sdp)
         async with asyncio.timeout(10):
@@ -315,7 +315,7 @@ async def refused(offer, fakes):
     sessions = fakes.Sessions()
     async with PeerTable() as table:
         with pytest.raises(WireError) as caught:
-            await WebRtcPeer.answer(offer, sessions, DEFAULTS, table.clock)
+            await WebRtcPeer.answer(offer, sessions, DEFAULTS, table)
     assert not sessions.live
     return str(caught.value)
 
@@ -358,7 +358,7 @@ def test_audio_with_video_and_hidden_addresses_is_answered_at_once(fakes):
         hidden = "a=candidate:1 1 udp 2113937151 9b36eaac-bb2e-49bb-bb78-21c41c499900.local 50000 typ host generation 0"
         offer = "\r\n".join(hidden if x.startswith("a=candidate") else x for x in offer.splitlines()) + "\r\n"
         began = time.monotonic()
-        peer = await WebRtcPeer.answer(offer, sessions, Settings(), table.clock)
+        peer = await WebRtcPeer.answer(offer, sessions, Settings(), table)
         print(f"\nanswered in {1_000 * (time.monotonic() - began):.0f} ms")
         table.start(peer)
         await client.accept(peer.answer_sdp)
@@ -376,7 +376,7 @@ def test_a_caller_that_never_comes_is_released(fakes, monkeypatch):
     async def body(table):
         sessions = fakes.Sessions()
         client = Client()
-        peer = await WebRtcPeer.answer(await client.offer(), sessions, Settings(), table.clock)
+        peer = await WebRtcPeer.answer(await client.offer(), sessions, Settings(), table)
         table.start(peer)
         await fakes.until(lambda: not sessions.live)
         assert "did not connect" in sessions.closed[0][1]
@@ -390,7 +390,7 @@ def test_addresses_of_another_machine_are_a_settings_error(fakes):
         client, sessions = Client(), fakes.Sessions()
         settings = Settings(server=Server(ice_addresses=("192.0.2.1",)))
         with pytest.raises(SettingsError, match="ice_addresses"):
-            await WebRtcPeer.answer(await client.offer(), sessions, settings, table.clock)
+            await WebRtcPeer.answer(await client.offer(), sessions, settings, table)
         assert not sessions.live
         await client.close()
 
