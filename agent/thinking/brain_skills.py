@@ -89,8 +89,8 @@ class SkillsBrain:
                 yield Delta(text)
                 await asyncio.sleep(0)
             return
-        for note in _untold(turn):
-            yield Delta(self._noted(note, prompt.user) + " ")
+        for note, result in _untold(turn):
+            yield Delta(self._noted(note, result, prompt.user) + " ")
         answers = self._answers(turn, prompt)
         available = {tool.name for tool in prompt.tools}
         number = 0
@@ -147,11 +147,13 @@ class SkillsBrain:
         except (KeyError, ValueError, TypeError) as error:
             raise BrainError(f"The result of {call.name} is not in a shape that I know.") from error
 
-    def _noted(self, note: Message, user: UserContext) -> str:
-        if note.name and note.content is not None:
-            return f"By the way, this was done: {self._phrase(note, note, user)}"
+    def _noted(self, note: Message, result: Message | None, user: UserContext) -> str:
+        """A note in a sentence; in the skill's own words where it stands behind a result."""
+        if result is not None and result.name in self._skills:
+            done = self._phrase(result, result, user)
+            return f"By the way, although you interrupted me: {_lower_first(done)}"
         text = note.text.strip().rstrip(".")
-        return f"By the way, {text[:1].lower()}{text[1:]}." if text else ""
+        return f"By the way, {_lower_first(text)}."
 
 
 def _taken_apart(messages: Sequence[Message]) -> _Turn:
@@ -161,15 +163,18 @@ def _taken_apart(messages: Sequence[Message]) -> _Turn:
     raise BrainError("The prompt has no message of the user.")
 
 
-def _untold(turn: _Turn) -> list[Message]:
-    """Notes since the agent last spoke."""
-    found = [message for message in turn.after if message.role == "note"]
-    for message in reversed(turn.before):
-        if message.role == "agent":
-            break
-        if message.role == "note":
-            found.insert(0, message)
-    return [note for note in found if note.text.strip() or note.content is not None]
+def _untold(turn: _Turn) -> list[tuple[Message, Message | None]]:
+    """Notes since the user last heard the agent, each with the result that it stands behind."""
+    messages = [*turn.before, *turn.after]
+    start = max(
+        (at + 1 for at, message in enumerate(turn.before) if message.role == "agent" and message.text), default=0
+    )
+    found = []
+    for at, message in enumerate(messages[start:], start):
+        if message.role == "note" and message.text.strip():
+            behind = messages[at - 1] if at and messages[at - 1].role == "result" else None
+            found.append((message, behind))
+    return found
 
 
 def _last_call(before: Sequence[Message]) -> tuple[Message | None, Json]:

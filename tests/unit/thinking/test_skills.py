@@ -289,6 +289,20 @@ def test_a_note_is_told_first_and_once() -> None:
     assert second == "It's 3:20 PM."
 
 
+def test_what_was_done_although_the_user_interrupted_is_told_in_the_next_reply() -> None:
+    async def main() -> tuple[str, str]:
+        async with Talk() as conversation:
+            await conversation.say("set a timer for ten minutes", heard_chars=0)
+            conversation.messages.append(conversation.messages.pop(-2))
+            conversation.messages.append(Message("note", "set timer was done although you interrupted"))
+            first = await conversation.say("what time is it", heard_chars=0)
+            return first, await conversation.say("what time is it")
+
+    first, second = run_virtual(main())
+    assert first == "By the way, although you interrupted me: your timer is set for 10 minutes. It's 3:20 PM."
+    assert second == first, "what was not heard was not told"
+
+
 def test_a_tool_that_is_not_there_is_said_to_be_missing() -> None:
     async def main() -> tuple[str, list[Call]]:
         async with Talk() as conversation:
