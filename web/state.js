@@ -102,6 +102,7 @@ export function statusText(state) {
   if (phase === 'connecting') return message || 'Calling the agent…';
   if (phase !== 'connected') return message || 'The call has ended.';
   const { status, detail } = state.status;
+  if (state.microphone.state !== 'on' && (status === 'listening' || !status)) return 'Your microphone is off. Type a message.';
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;
   return detail && DETAILED.has(status) ? `${plain.replace(/[.…]$/, '')}: ${detail}` : plain;
 }

@@ -162,7 +162,8 @@ export class View {
     dataset.phase = phase;
     dataset.mode = mode;
     this.orb.show(mode);
-    setText(byId('mode', HTMLElement), phase === 'ended' || phase === 'failed' ? 'Not connected' : MODE_WORDS[mode]);
+    dataset.mic = state.microphone.state;
+    setText(byId('mode', HTMLElement), modeWord(state));
     setText(byId('status', HTMLElement), statusText(state));
     setText(byId('connection', HTMLElement), connected ? TRANSPORT_WORDS[transport] : '');
     setText(button('connect'), phase === 'ended' || phase === 'failed' ? 'Reconnect' : 'Start talking');
@@ -228,6 +229,14 @@ export class View {
     byId('speaker-field', HTMLElement).hidden = !canChooseSpeaker;
     byId('speaker-none', HTMLElement).hidden = canChooseSpeaker;
   }
+}
+
+/** @param {State} state */
+function modeWord(state) {
+  const { phase } = state.connection;
+  if (phase === 'ended' || phase === 'failed') return 'Not connected';
+  const mode = modeOf(state);
+  return mode === 'listening' && state.microphone.state !== 'on' ? 'Ready' : MODE_WORDS[mode];
 }
 
 /** Where the space bar already means something, it keeps that meaning. @param {EventTarget | null} target */

@@ -161,6 +161,9 @@ test('the mode follows the conversation', () => {
 
 test('the status line says what the agent says it does', () => {
   assert.equal(statusText(play([['agent.status', { status: 'working', detail: 'asking the clock' }]])), 'Working on it: asking the clock');
+  const listening = play([['agent.status', { status: 'listening', detail: '' }]]);
+  assert.match(statusText(listening), /microphone is off/);
+  assert.match(statusText(reduce(listening, local('microphone', { state: 'on' }))), /listening/);
   assert.equal(statusText(play([['agent.status', { status: 'interrupted', detail: 'voiced' }]])), 'I stopped. Go ahead.');
   assert.equal(statusText(reduce(initialState(), local('connection', { phase: 'failed', message: 'Too many calls.' }))), 'Too many calls.');
 });
