@@ -8,9 +8,9 @@ A read is only `requested → started → ended`. A write is an action:
     proposed    risk high             rejected
     confirmed   nothing suspected     started      durable before it is dispatched
     requested, proposed, confirmed
-                interruption          rejected
+                interruption, failure rejected
     started     result                committed or failed
-    started     interruption          started      it is never killed half way
+    started     interruption, timeout started      it is never killed half way (see `orphans`)
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ OVER: frozenset[State] = frozenset({"ended", "committed", "failed", "rejected", 
 
 @dataclass(slots=True)
 class Action:
-    """One tool call of one reply. `orphaned`: its reply was cancelled after it had started."""
+    """One tool call of one reply."""
 
     call: ToolCall
     turn_id: str
     state: State = "requested"
     result: ToolResult | None = None
     orphaned: bool = False
+    """It had started when its reply was cancelled or gave up waiting."""
+    promised: bool = False
+    """The user was told that they would hear how it ended."""
 
     @property
     def write(self) -> bool:
@@ -51,6 +54,10 @@ class Action:
     def target(self) -> str:
         """Its name as the target of a cancellation."""
         return f"tool:{self.call.call_id}"
+
+    @property
+    def spoken_name(self) -> str:
+        return self.call.name.replace("_", " ")
 
     def settle(self, result: ToolResult) -> None:
         """The tool answered."""

@@ -13,19 +13,16 @@ from typing import Literal
 from agent.conversation import ladder
 from agent.conversation.actions import Action
 from agent.conversation.chunker import Chunker
+from agent.conversation.context import Context
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import (
-    ActionCommitted,
     ActionConfirmed,
-    ActionFailed,
     ActionProposed,
     ActionRejected,
     ActionStarted,
-    ActionUnknown,
     AgentStatus,
     CancelRequested,
     Complaint,
-    Decision,
     ModelStart,
     PlaybackPause,
     PlaybackRelease,
@@ -47,11 +44,13 @@ from agent.conversation.events import (
     TtsChunk,
     TtsFailed,
 )
+from agent.conversation.orphans import Orphans, record_outcome
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Replies
-from agent.conversation.reply import Reply
+from agent.conversation.reply import Correction, Reply
 
-MAX_ORPHANS = 64
+MAX_ANNOUNCEMENTS = 16
+"""What waits to be said unasked; beyond it the oldest is dropped."""
 APOLOGY = "Sorry, something went wrong there. Please try again."
 TOO_LONG = "Sorry, that took too long. Please try again."
 UNSURE = "I don't know yet whether that worked. I will tell you when I do."
@@ -71,10 +70,13 @@ class Answering:
         self._out = outbox
         self._deadlines = deadlines
         self._replies = 0
-        self._context: deque[str] = deque(maxlen=policy.context_events)
-        self._orphans: dict[str, Action] = {}
-        self._cancels: set[tuple[str, str]] = set()
-        self._refuted: deque[tuple[str, str]] = deque(maxlen=16)
+        self._context = Context(policy.context_events)
+        self._orphans = Orphans(outbox, self._context)
+        self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
+
+    def configure(self, policy: Replies) -> None:
+        self.policy = policy
+        self._context.set_limit(policy.context_events)
 
     # ── the life of a reply ──────────────────────────────────────────────────────────────
 
@@ -85,11 +87,22 @@ class Answering:
             self._release(reply, now_us)
         self._start_step(reply, now_us)
 
-    def announce(self, text: str, rests_on: tuple[str, ...], now_us: int) -> None:
-        """Say something without the user having asked: a timer that rings, a correction."""
+    def tell(self, text: str, cause_id: str) -> None:
+        """Say this unasked as soon as nobody has the floor: a timer that rings, a correction."""
+        self._announcements.append((text, (cause_id,)))
+
+    def announce(self, now_us: int) -> None:
+        """Nobody has the floor: say what has waited longest, if anything."""
+        if not self._announcements:
+            return
+        text, rests_on = self._announcements.popleft()
         reply = self._new("", "", understood=True, committed=True)
         self._release(reply, now_us)
         self._say(reply, text, "claim", rests_on)
+
+    def answers(self, text: str, *, understood: bool) -> bool:
+        """Whether the live reply answers just this."""
+        return self.reply is not None and (self.reply.text, self.reply.understood) == (text, understood)
 
     def commit(self, now_us: int) -> None:
         """The turn that the speculative reply answers has ended with the text it was begun for."""
@@ -107,24 +120,35 @@ class Answering:
         reply = self.reply
         if reply is None or reply.committed:
             return
-        self._cancel(reply, "turn went on", now_us)
+        self._stop_work(reply, "turn went on", now_us, speech_too=True)
         self._end(reply, "discarded")
 
     def note_turn(self, turn_end_id: str) -> None:
         """The user's turn belongs to the context of whatever is answered next."""
-        self._context.append(turn_end_id)
+        self._context.add(turn_end_id)
 
-    def interrupt(self, by: str, heard_samples: int, method: Literal["sent", "device_cut"], now_us: int) -> None:
-        """Climb the ladder for the live, committed reply."""
+    def interrupt(
+        self, by: str, heard_samples: int, method: Literal["sent", "device_cut"], now_us: int, *, say_again: bool
+    ) -> None:
+        """Climb the ladder for the live, committed reply.
+
+        `say_again`: an announcement of which nothing was heard waits for its turn once more.
+        """
         reply = self.reply
         if reply is None:
             return
         targets = ladder.in_flight(reply)
         stop = ladder.stop_playback(reply, heard_samples, method)
         stop_id = self._out.add(stop)
-        self._cancel(reply, "interrupted", now_us)
+        self._stop_work(reply, "interrupted", now_us, speech_too=True)
         for rung in ladder.record(reply, by, stop.heard_text, targets):
             self._out.add(rung)
+        if say_again and not reply.text and not stop.heard_text:
+            first = reply.playback.said[0]
+            self._announcements.appendleft((first.text, first.rests_on))
+        for correction in reply.corrections:
+            if correction.owed(reply.playback, heard_samples):
+                self.tell(correction.text, correction.cause_id)
         self._forget(reply, stop_id)
 
     def pause(self) -> None:
@@ -152,20 +176,21 @@ class Answering:
         reply = self._live(fact.reply_id)
         if reply is None or fact.step != reply.step or not reply.model_running:
             return
-        self._deadlines.set("model", now_us + self.policy.model_timeout_ms * 1_000)
+        self._await_model(now_us)
         room = self.policy.max_reply_chars - reply.chars
         text = fact.text[: max(0, room)]
         reply.chars += len(text)
         if reply.step_calls:
             reply.held_text += text
             return
-        for piece in reply.chunker.push(text):
-            self._say(reply, piece, "claim", reply.result_ids)
+        self._say_claims(reply, reply.chunker.push(text))
 
     def on_call(self, fact: ToolCall, now_us: int) -> None:
         reply = self._live(fact.reply_id)
-        if reply is None or fact.step != reply.step or fact.call_id in reply.calls:
+        if reply is None or fact.step != reply.step or not reply.model_running or fact.call_id in reply.calls:
             return
+        self._await_model(now_us)
+        self._say_claims(reply, reply.chunker.flush())
         reply.calls[fact.call_id] = Action(fact, reply.turn_id)
         reply.step_calls.append(fact.call_id)
         reply.results.append(fact.event_id)
@@ -178,19 +203,18 @@ class Answering:
         reply.model_running = False
         self._deadlines.clear("model")
         if fact.error:
-            self._fail(reply, APOLOGY)
-        if not reply.step_calls:
-            for piece in reply.chunker.flush():
-                self._say(reply, piece, "claim", reply.result_ids)
+            self._give_up(reply, APOLOGY, now_us)
+        elif not reply.step_calls:
+            self._say_claims(reply, reply.chunker.flush())
         self._proceed(reply, now_us)
 
     def on_result(self, fact: ToolResult, now_us: int) -> None:
-        action_id = f"{fact.reply_id}:{fact.call_id}"
         reply = self._live(fact.reply_id)
         if fact.corrects:
             self._correct(fact)
-        elif action_id in self._orphans:
-            self._settle_orphan(self._orphans.pop(action_id), fact)
+        elif orphan := self._orphans.settle(fact):
+            if orphan.promised:
+                self.tell(f"{orphan.spoken_name} {'is done after all' if fact.ok else 'did not work'}.", fact.event_id)
         elif reply is not None and fact.call_id in reply.calls:
             action = reply.calls[fact.call_id]
             if action.state != "started":
@@ -198,7 +222,7 @@ class Answering:
             self._deadlines.clear(action.target)
             action.settle(fact)
             reply.results.append(fact.event_id)
-            self._record_outcome(action, late=False)
+            record_outcome(action, self._out, late=False)
             self._proceed(reply, now_us)
 
     def on_chunk(self, fact: TtsChunk, now_us: int) -> None:
@@ -209,7 +233,6 @@ class Answering:
     def on_tts_failed(self, fact: TtsFailed, now_us: int) -> None:
         if reply := self._live(fact.reply_id):
             reply.playback.failed(fact.chunk)
-            reply.failed = True
             self._status(reply, "failed", fact.message)
             self._proceed(reply, now_us)
 
@@ -225,14 +248,12 @@ class Answering:
             self._proceed(reply, now_us)
 
     def on_ack(self, fact: CancelAck) -> None:
-        self._cancels.discard((fact.reply_id, fact.target))
         self._deadlines.clear(f"cancel:{fact.reply_id}:{fact.target}")
 
     def on_deadline(self, name: str, now_us: int) -> None:
         """A deadline of this side passed: `preface`, `model`, `tool:…` or `cancel:…`."""
         if name.startswith("cancel:"):
             _, reply_id, target = name.split(":", 2)
-            self._cancels.discard((reply_id, target))
             self._out.add(Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time"))
             return
         reply = self.reply
@@ -242,24 +263,15 @@ class Answering:
             self._status(reply, "working")
             self._say(reply, self.policy.preface_text, "preface", ())
         elif name == "model" and reply.model_running:
-            self._request_cancel(reply, "model", now_us)
-            reply.model_running = False
-            self._fail(reply, TOO_LONG)
+            self._give_up(reply, TOO_LONG, now_us)
             self._proceed(reply, now_us)
         elif name.startswith("tool:"):
             self._tool_timed_out(reply, name, now_us)
 
-    def settle_after_restart(self) -> list[str]:
-        """A new process took over: what had started and has no outcome is unknown. Returns what to tell."""
-        told = []
-        for action in self._orphans.values():
-            action.state = "unknown"
-            self._out.add(
-                ActionUnknown(turn_id=action.turn_id, reply_id=action.call.reply_id, action_id=action.action_id)
-            )
-            told.append(f"I was restarted and don't know whether this was done: {action.call.name.replace('_', ' ')}.")
-        self._orphans.clear()
-        return told
+    def settle_after_restart(self, cause_id: str) -> None:
+        """A new process took over: what had started and has no outcome is unknown, and the user is told."""
+        for action in self._orphans.give_up():
+            self.tell(f"I was restarted and don't know whether this was done: {action.spoken_name}.", cause_id)
 
     # ── steps of the model and its tools ─────────────────────────────────────────────────
 
@@ -267,7 +279,7 @@ class Answering:
         reply.step += 1
         reply.step_calls = []
         reply.model_running = True
-        self._deadlines.set("model", now_us + self.policy.model_timeout_ms * 1_000)
+        self._await_model(now_us)
         self._out.add(
             ModelStart(
                 turn_id=reply.turn_id,
@@ -280,6 +292,9 @@ class Answering:
                 speculative=not reply.committed,
             )
         )
+
+    def _await_model(self, now_us: int) -> None:
+        self._deadlines.set("model", now_us + self.policy.model_timeout_ms * 1_000)
 
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
         """Start what may start now."""
@@ -307,7 +322,7 @@ class Answering:
         if call.risk != "low":
             action.state = "rejected"
             self._out.add(ActionRejected(action_id=action.action_id, reason="needs confirmation", **ids))
-            self._fail(reply, NOT_ALLOWED)
+            self._give_up(reply, NOT_ALLOWED, now_us)
             self._proceed(reply, now_us)
             return
         confirmation = self._out.add(ActionConfirmed(action_id=action.action_id, by="policy", **ids))
@@ -321,34 +336,11 @@ class Answering:
         if action is None:
             return
         if action.write:
-            self._orphan(action)
+            action.promised = True
+            self._orphans.add(action)
             reply.step_calls.remove(action.call.call_id)
-            self._fail(reply, UNSURE)
-        else:
-            self._request_cancel(reply, target, now_us)
-            action.state = "ended"
-            self._fail(reply, TOO_LONG)
+        self._give_up(reply, UNSURE if action.write else TOO_LONG, now_us)
         self._proceed(reply, now_us)
-
-    def _record_outcome(self, action: Action, *, late: bool) -> str:
-        if not action.write or action.result is None:
-            return ""
-        ids = {"turn_id": action.turn_id, "reply_id": action.call.reply_id, "action_id": action.action_id}
-        if action.state == "committed":
-            return self._out.add(ActionCommitted(late=late, **ids))
-        return self._out.add(ActionFailed(error_class=action.result.error_class or "crash", **ids))
-
-    def _settle_orphan(self, action: Action, fact: ToolResult) -> None:
-        action.settle(fact)
-        outcome_id = self._record_outcome(action, late=True)
-        self._context.extend((action.call.event_id, fact.event_id, outcome_id))
-
-    def _orphan(self, action: Action) -> None:
-        action.orphaned = True
-        if len(self._orphans) >= MAX_ORPHANS:
-            oldest = self._orphans.pop(next(iter(self._orphans)))
-            self._out.add(ActionUnknown(reply_id=oldest.call.reply_id, action_id=oldest.action_id))
-        self._orphans[action.action_id] = action
 
     # ── saying, failing, ending ──────────────────────────────────────────────────────────
 
@@ -358,41 +350,55 @@ class Answering:
             return
         if reply.step_calls and not reply.failed:
             if reply.step >= self.policy.max_steps:
-                self._fail(reply, APOLOGY)
+                self._give_up(reply, APOLOGY, now_us)
             else:
-                pieces, reply.held_text = reply.chunker.push(reply.held_text), ""
-                for piece in pieces:
-                    self._say(reply, piece, "claim", reply.result_ids)
+                pieces, reply.held_text = reply.chunker.push(reply.held_text) + reply.chunker.flush(), ""
+                self._say_claims(reply, pieces)
                 self._start_step(reply, now_us)
                 return
+        self._say_corrections(reply)
         if not reply.playback.said:
             self._say(reply, NOTHING_TO_SAY, "claim", ())
         if reply.committed and reply.playback.all_sent and not self.paused:
             sent = reply.playback.total_samples
             stop_id = self._out.add(ladder.stop_playback(reply, sent, "complete"))
-            self._end(reply, "failed" if reply.failed else "completed", stop_id)
+            self._end(reply, "failed" if reply.failed or reply.playback.lost_text else "completed", stop_id)
 
-    def _say(self, reply: Reply, text: str, phase: Phase, rests_on: tuple[str, ...]) -> None:
-        from_here = reply.playback.say(text, phase, rests_on)
+    def _say(self, reply: Reply, text: str, phase: Phase, rests_on: tuple[str, ...]) -> int:
+        chunk = reply.playback.say(text, phase, rests_on)
         ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
-        self._out.add(TtsSay(chunk=from_here, text=text, phase=phase, rests_on=rests_on, **ids))
+        self._out.add(TtsSay(chunk=chunk, text=text, phase=phase, rests_on=rests_on, **ids))
+        return chunk
 
-    def _fail(self, reply: Reply, text: str) -> None:
-        reply.failed = True
-        self._status(reply, "failed")
-        self._say(reply, text, "claim", ())
+    def _say_claims(self, reply: Reply, pieces: list[str]) -> None:
+        for piece in pieces:
+            self._say(reply, piece, "claim", reply.result_ids)
+
+    def _give_up(self, reply: Reply, text: str, now_us: int) -> None:
+        """This will not become the answer: say so, begin nothing more, and let only started actions end."""
+        if not reply.failed:
+            reply.failed = True
+            self._status(reply, "failed")
+            self._stop_work(reply, "failed", now_us)
+        if all(said.text != text for said in reply.playback.said):
+            self._say(reply, text, "claim", ())
 
     def _correct(self, fact: ToolResult) -> None:
-        """A result turned out wrong: if anything resting on it was heard, say so."""
+        """A result turned out wrong: who was or will be told something resting on it is told so."""
         reply = self.reply
-        if reply is not None and reply.playback.claimed_on(fact.corrects, reply.playback.sent_samples):
-            self._say(reply, f"Correction: {fact.message}", "claim", (fact.event_id,))
+        text = f"Correction: {fact.message}"
+        if reply is not None and fact.corrects in reply.result_ids:
+            reply.corrections.append(Correction(fact.corrects, text, fact.event_id))
+            if not reply.thinking:
+                self._say_corrections(reply)
         elif fact.corrects in self._context:
-            self._refuted.append((f"Correction: {fact.message}", fact.event_id))
+            self.tell(text, fact.event_id)
 
-    def pop_correction(self) -> tuple[str, str] | None:
-        """The next claim of an ended reply that has to be corrected aloud: text and cause."""
-        return self._refuted.popleft() if self._refuted else None
+    def _say_corrections(self, reply: Reply) -> None:
+        """Behind the last claim, so that none that is wrong follows."""
+        for correction in reply.corrections:
+            if correction.chunk is None and reply.playback.claims(correction.corrects):
+                correction.chunk = self._say(reply, correction.text, "claim", (correction.cause_id,))
 
     def _new(self, turn_id: str, text: str, *, understood: bool, committed: bool) -> Reply:
         assert self.reply is None, "one reply at a time"  # noqa: S101 - an invariant of the core, not of its input
@@ -404,7 +410,7 @@ class Answering:
             text=text,
             understood=understood,
             committed=committed,
-            context=tuple(self._context),
+            context=self._context.ids,
             chunker=chunker,
         )
         return self.reply
@@ -415,24 +421,23 @@ class Answering:
             self._deadlines.set("preface", now_us + self.policy.preface_after_ms * 1_000)
         self._out.add(PlaybackRelease(turn_id=reply.turn_id, reply_id=reply.reply_id))
 
-    def _cancel(self, reply: Reply, reason: str, now_us: int) -> None:
-        for rung in ladder.cancel(reply, reason):
-            self._add_cancel(rung, now_us)
+    def _stop_work(self, reply: Reply, reason: str, now_us: int, *, speech_too: bool = False) -> None:
+        """Rungs 3 and 4. Without `speech_too` what was said already is still spoken."""
+        for rung in ladder.cancel(reply, reason, speech_too=speech_too):
+            self._out.add(rung)
+            if isinstance(rung, CancelRequested):
+                at_us = now_us + self.policy.cancel_timeout_ms * 1_000
+                self._deadlines.set(f"cancel:{rung.reply_id}:{rung.target}", at_us)
+        reply.model_running = False
+        self._deadlines.clear("model")
         for action in reply.calls.values():
-            if action.write and action.state == "started":
-                self._orphan(action)
-            elif not action.over:
-                action.state = "rejected" if action.write else "ended"
-
-    def _request_cancel(self, reply: Reply, target: str, now_us: int) -> None:
-        self._add_cancel(CancelRequested(turn_id=reply.turn_id, reply_id=reply.reply_id, target=target), now_us)
-
-    def _add_cancel(self, rung: Decision, now_us: int) -> None:
-        self._out.add(rung)
-        if isinstance(rung, CancelRequested):
-            self._cancels.add((rung.reply_id, rung.target))
-            at_us = now_us + self.policy.cancel_timeout_ms * 1_000
-            self._deadlines.set(f"cancel:{rung.reply_id}:{rung.target}", at_us)
+            if action.state != "started":
+                action.state = action.state if action.over else "rejected" if action.write else "ended"
+            elif not action.write:
+                action.state = "ended"
+                self._deadlines.clear(action.target)
+            elif speech_too:
+                self._orphans.add(action)
 
     def _end(self, reply: Reply, outcome: Literal["completed", "discarded", "failed"], stop_id: str = "") -> None:
         self._out.add(ReplyDone(turn_id=reply.turn_id, reply_id=reply.reply_id, outcome=outcome))
@@ -448,9 +453,9 @@ class Answering:
         A call without a result is left out: half an exchange would mislead every later prompt.
         """
         for action in reply.calls.values():
-            if action.result is not None:
-                self._context.extend((action.call.event_id, action.result.event_id))
-        self._context.append(stop_id)
+            if action.result is not None and not action.orphaned:
+                self._context.add(action.call.event_id, action.result.event_id)
+        self._context.add(stop_id)
         self._clear(reply)
 
     def _clear(self, reply: Reply) -> None:

@@ -9,14 +9,12 @@ and every interleaving can be searched. The shape is that of h11 and aioquic: a 
 that someone else drives.
 
 Two sides share the floor. The user's side (here) decides when a turn begins and ends and
-grades sounds that come while the agent has the floor; the agent's side (`answering`) owns the
-one reply. A turn is open only while no committed reply is live: what interrupts a reply first ends it.
+hands sounds that come while the agent has the floor to `interruption`; the agent's side
+(`answering`) owns the one reply. A turn is open only while no committed reply is live: what
+interrupts a reply first ends it.
 """
 
 from __future__ import annotations
-
-from collections import deque
-from typing import Literal
 
 from agent.conversation.answering import Answering
 from agent.conversation.deadlines import Deadlines
@@ -26,15 +24,11 @@ from agent.conversation.decisions import (
     AsrReset,
     Complaint,
     Decision,
-    InterruptionConfirmed,
-    InterruptionDismissed,
-    InterruptionSuspected,
     TurnEnd,
     TurnStart,
 )
 from agent.conversation.endpointing import completeness, delay_ms
 from agent.conversation.events import (
-    REPLY_RATE,
     AsrFailed,
     AsrFinal,
     AsrPartial,
@@ -66,13 +60,14 @@ from agent.conversation.events import (
     TtsChunk,
     TtsFailed,
 )
-from agent.conversation.interruption import Suspicion, judge
+from agent.conversation.interruption import Interruptions, judge
 from agent.conversation.outbox import Outbox
-from agent.conversation.policy import Policy
-from agent.conversation.reply import Reply
+from agent.conversation.policy import TABLES, Policy
+from agent.conversation.presence import Presence
 from agent.conversation.user import Control, Speech, Turn, is_false_turn
 
-MAX_ANNOUNCEMENTS = 16
+SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
+"""What interrupts by being said is the beginning of the user's turn."""
 HEARING_FAILED = "Sorry, I lost my hearing for a moment. Please say that again."
 
 
@@ -86,13 +81,14 @@ class Conversation:
         self._now_us = 0
         self._out = Outbox()
         self._deadlines = Deadlines()
+        self._presence = Presence()
         self._answering = Answering(self.policy.replies, self._out, self._deadlines)
+        self._interruptions = Interruptions(
+            self.policy.interruption, self._answering, self._presence, self._out, self._deadlines
+        )
         self._speech = Speech()
         self._turn: Turn | None = None
         self._turns = 0
-        self._suspicion: Suspicion | None = None
-        self._speakers: dict[str, int] = {}
-        self._announcements: deque[tuple[str, str]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
     def handle(self, fact: Event, now_us: int) -> tuple[Decision, ...]:
         """Take one fact at `now_us` (never less than before); return what follows from it."""
@@ -114,7 +110,7 @@ class Conversation:
             case TextInput() | ControlTalk() | ControlDone() | ControlStop() | DeviceCut():
                 self._on_control(fact)
             case ReminderDue():
-                self._announcements.append((fact.text, fact.event_id))
+                self._answering.tell(fact.text, fact.event_id)
             case DeadlinePassed():
                 self._on_deadlines()
             case SessionCreated() | SessionResumed() | SessionClosed() | SettingsChanged():
@@ -158,34 +154,36 @@ class Conversation:
                 self._change_settings(fact.changes)
             case SessionClosed():
                 self._abandon("session", "closed")
+                self._presence.clear()
             case SessionResumed():
                 self._abandon("restart", "restart")
-                self._speakers.clear()
-                self._announcements.extend((told, fact.event_id) for told in self._answering.settle_after_restart())
+                self._presence.clear()
+                self._speech = Speech()
+                self._answering.settle_after_restart(fact.event_id)
 
     def _on_device(self, fact: Event) -> None:
         match fact:
-            case DeviceJoined() if fact.speaker:
-                self._speakers[fact.device_id] = fact.output_latency_ms
+            case DeviceJoined():
+                self._presence.join(fact)
             case DeviceLeft():
-                left = self._speakers.pop(fact.device_id, None)
-                if left is not None and not self._speakers:
+                turn = self._turn
+                if self._presence.leave(fact):
                     self._abandon(f"device:{fact.device_id}", "device_left")
+                elif turn is not None and turn.held and turn.held_by == f"device:{fact.device_id}":
+                    self._close_by("push_to_talk")
 
     def _set_policy(self, policy: Policy) -> None:
         self.policy = policy
-        self._answering.policy = policy.replies
+        self._answering.configure(policy.replies)
+        self._interruptions.policy = policy.interruption
 
     def _change_settings(self, changes: dict[str, Json]) -> None:
-        policy = self.policy
-        for key, value in changes.items():
-            if key.partition(".")[0] not in ("endpointing", "interruption", "replies"):
-                continue
-            try:
-                policy = policy.changed(key, value)
-            except ValueError as error:
-                self._out.add(Complaint(code="settings", message=str(error)))
-        self._set_policy(policy)
+        """All of the changes that concern the conversation, or none if they cannot be."""
+        mine = {key: value for key, value in changes.items() if key.partition(".")[0] in TABLES}
+        try:
+            self._set_policy(self.policy.with_changes(mine))
+        except ValueError as error:
+            self._out.add(Complaint(code="settings", message=str(error)))
 
     def _abandon(self, by: str, evidence: str) -> None:
         """Nobody is there any more: end what is live, by the rules of an interruption."""
@@ -206,25 +204,34 @@ class Conversation:
         match fact:
             case SpeechStarted():
                 self._on_speech_started(fact)
-            case SpeechVoiced() if fact.utterance == speech.utterance:
-                speech.voiced_ms = max(speech.voiced_ms, fact.voiced_ms)
-                self._judge(final=False)
+            case SpeechVoiced() if fact.utterance == speech.utterance and speech.active:
+                speech.voiced(fact.voiced_ms)
+                self._judge_sound()
             case SpeechStopped() if fact.utterance == speech.utterance and speech.active:
                 self._on_speech_stopped(fact)
-            case AsrPartial() if fact.utterance == speech.utterance:
+            case AsrPartial() if fact.utterance == speech.utterance and not speech.settled:
                 speech.hypothesis(fact.text, self._now_us)
-                self._judge(final=False)
-            case AsrFinal() if fact.utterance == speech.utterance:
+                self._judge_sound()
+            case AsrFinal() if self._awaited(fact.utterance):
                 self._on_final(fact)
-            case AsrFailed() if fact.utterance == speech.utterance:
+            case AsrFailed() if self._awaited(fact.utterance):
                 self._on_asr_failed(fact)
 
+    def _awaited(self, utterance: int) -> bool:
+        """Whether the text of this utterance still matters. Until the user stops it will be followed by a later one."""
+        speech, turn = self._speech, self._turn
+        if turn is not None and turn.control:
+            return utterance in (turn.asked_utterance, speech.utterance)
+        return utterance == speech.utterance and not speech.settled and not speech.active
+
     def _on_speech_started(self, fact: SpeechStarted) -> None:
-        speech = self._speech
-        self._speech = Speech(fact.utterance, active=True, text=speech.text, changed_us=speech.changed_us)
+        self._speech = self._speech.goes_on(fact.utterance)
         if self._reply_live:
-            self._on_sound_over_reply()
-        elif self._turn is not None:
+            if self.policy.interruption.mode != "never":
+                self._interruptions.sound_began(self.turn_id, self._now_us)
+            if self.policy.interruption.mode == "any_sound":
+                self._confirm("vad", "any_sound")
+        elif self._turn is not None and not self._turn.control:
             self._deadlines.clear("endpoint", "final")
             self._answering.discard(self._now_us)
 
@@ -232,23 +239,19 @@ class Conversation:
         speech = self._speech
         speech.active = False
         speech.end_us = fact.end_us
-        speech.voiced_ms = max(speech.voiced_ms, fact.voiced_ms)
-        self._judge(final=False)
-        if self._suspicion is not None:
-            self._deadlines.set("window", self._now_us + self.policy.interruption.window_ms * 1_000)
-        elif self._turn is not None:
+        speech.voiced(fact.voiced_ms)
+        self._judge_sound()
+        self._interruptions.sound_ended(self._now_us)
+        if self._turn is not None:
             self._await_final()
 
     def _on_final(self, fact: AsrFinal) -> None:
-        speech, turn = self._speech, self._turn
-        closing = turn is not None and turn.control != ""
-        if speech.active and not closing:
-            return
+        speech = self._speech
         speech.hypothesis(fact.text, self._now_us)
         speech.final = fact
         self._deadlines.clear("final")
-        if turn is None:
-            self._judge(final=True)
+        if self._turn is None:
+            self._judge_final(fact)
 
     def _on_asr_failed(self, fact: AsrFailed) -> None:
         speech = self._speech
@@ -257,85 +260,40 @@ class Conversation:
             self._on_final(text)
             return
         self._close_turn_unanswered("asr_failed")
-        self._announcements.append((HEARING_FAILED, fact.event_id))
+        self._answering.tell(HEARING_FAILED, fact.event_id)
 
-    # ── interruption ─────────────────────────────────────────────────────────────────────
+    # ── sounds while the agent has the floor ─────────────────────────────────────────────
 
-    def _on_sound_over_reply(self) -> None:
-        """Speech began while a reply is live."""
-        if self.policy.interruption.mode == "never":
+    def _judge_sound(self) -> None:
+        """New evidence about a sound that goes on, or whose text is not final."""
+        policy = self.policy.interruption
+        if self._turn is not None or not self._reply_live or policy.mode == "never":
             return
-        self._deadlines.clear("device_window")
-        self._suspect("vad", device_cut=False)
-        if self.policy.interruption.mode == "any_sound":
-            self._confirm("vad", "any_sound")
-
-    def _suspect(self, by: str, *, device_cut: bool) -> None:
-        reply = self._answering.reply
-        if self._suspicion is not None or reply is None:
-            return
-        self._suspicion = Suspicion(by, device_cut)
-        self._out.add(InterruptionSuspected(turn_id=self.turn_id, reply_id=reply.reply_id, by=by))
-        self._answering.pause()
-        limit_ms = self.policy.interruption.pause_limit_ms
-        self._deadlines.set("pause_limit", self._now_us + limit_ms * 1_000)
-
-    def _judge(self, *, final: bool) -> None:
-        """New evidence about a sound while no turn is open."""
         speech = self._speech
-        if self._turn is not None:
-            return
-        if not self._reply_live or self.policy.interruption.mode == "never":
-            if final:
-                self._forget_speech()
-            return
-        understood = speech.final.understood if speech.final else True
-        verdict, evidence = judge(
-            speech.text, speech.voiced_ms, final=final, understood=understood, policy=self.policy.interruption
-        )
+        verdict, evidence = judge(speech.text, speech.voiced_ms, final=False, understood=True, policy=policy)
         if verdict == "confirm":
             self._confirm("vad", evidence)
-        elif verdict == "dismiss":
-            self._dismiss(evidence)
 
-    def _where_heard(self, reply: Reply) -> tuple[int, Literal["sent", "device_cut"]]:
-        """The reply sample up to which it was audible, and how that is known."""
-        sent = reply.playback.sent_samples
-        if self._suspicion is None or not self._suspicion.device_cut:
-            return sent, "sent"
-        latency_ms = max(self._speakers.values(), default=0)
-        return max(0, sent - latency_ms * REPLY_RATE // 1_000), "device_cut"
+    def _judge_final(self, final: AsrFinal) -> None:
+        """All that will be known of a sound is known."""
+        policy, speech = self.policy.interruption, self._speech
+        verdict, evidence = judge(final.text, speech.voiced_ms, final=True, understood=final.understood, policy=policy)
+        if policy.mode == "never" or verdict != "confirm":
+            self._forget_speech()
+            self._interruptions.dismiss(evidence, self.turn_id, self._now_us)
+        elif self._reply_live:
+            self._confirm("vad", evidence)
+        else:
+            self._open_turn()  # the reply that was spoken over has ended meanwhile
 
     def _confirm(self, by: str, evidence: str) -> None:
         """Run the ladder; if the user is speaking, it is their turn."""
-        reply = self._answering.reply
-        if reply is None or not reply.committed:
+        if not self._interruptions.confirm(by, evidence, self.turn_id, self._now_us):
             return
-        heard_samples, method = self._where_heard(reply)
-        self._clear_suspicion()
-        self._out.add(InterruptionConfirmed(turn_id=self.turn_id, reply_id=reply.reply_id, evidence=evidence))
-        self._answering.interrupt(by, heard_samples, method, self._now_us)
-        self._out.add(AgentStatus(turn_id=self.turn_id, status="interrupted", detail=evidence))
-        if evidence in ("words", "voiced", "any_sound"):
+        if evidence in SPOKEN_EVIDENCE:
             self._open_turn()
             if not self._speech.active and self._speech.final is None:
                 self._await_final()
-
-    def _dismiss(self, evidence: str) -> None:
-        """It was no interruption: play on."""
-        if not self._speech.active:
-            self._forget_speech()
-        reply = self._answering.reply
-        if self._suspicion is None or reply is None:
-            return
-        heard_samples, _ = self._where_heard(reply)
-        self._clear_suspicion()
-        self._out.add(InterruptionDismissed(turn_id=self.turn_id, reply_id=reply.reply_id, evidence=evidence))
-        self._answering.resume(heard_samples, self.policy.interruption.resume_at, self._now_us)
-
-    def _clear_suspicion(self) -> None:
-        self._suspicion = None
-        self._deadlines.clear("window", "device_window", "pause_limit")
 
     # ── explicit controls ────────────────────────────────────────────────────────────────
 
@@ -358,7 +316,6 @@ class Conversation:
         """Push-to-talk goes down or up."""
         if not fact.on:
             if self._turn is not None and self._turn.held:
-                self._turn.held = False
                 self._close_by("push_to_talk")
             return
         if self._reply_live:
@@ -366,38 +323,38 @@ class Conversation:
         if self._turn is None:
             self._open_turn()
         if self._turn is not None:
-            self._turn.held = True
+            self._turn.held, self._turn.held_by = True, fact.source
             self._deadlines.clear("endpoint", "final")
 
     def _on_device_cut(self, fact: DeviceCut) -> None:
         """A device silenced its own playback, or takes that back."""
-        doubt = self._suspicion
         if fact.undo:
-            if doubt is not None and doubt.device_cut and not self._speech.active:
-                self._dismiss("undo")
-        elif doubt is not None:
-            doubt.device_cut = True
+            self._interruptions.undo(self.turn_id, self._now_us)
         elif self._reply_live and self.policy.interruption.mode != "never":
-            self._suspect(fact.source, device_cut=True)
-            wait_us = self.policy.interruption.device_window_ms * 1_000
-            self._deadlines.set("device_window", self._now_us + wait_us)
+            hearing = self._speech.active
+            self._interruptions.device_cut(fact.source, self.turn_id, self._now_us, hearing=hearing)
 
     def _on_text(self, fact: TextInput) -> None:
+        text = fact.text.strip()
+        if not text:
+            return
         if self._reply_live:
             self._confirm(fact.source, "typed")
         self._close_turn_unanswered("typed")
-        text = fact.text.strip()
-        if text:
-            self._open_turn()
-            self._end_turn(text, understood=True, evidence={"control": "typed"})
+        self._open_turn()
+        self._end_turn(text, understood=True, evidence={"control": "typed"})
 
     def _close_by(self, control: Control) -> None:
         """An explicit control ends the turn as soon as its final text is known."""
-        if self._turn is not None:
-            self._turn.control = control
-            self._speech.final = None
-            self._deadlines.clear("endpoint")
-            self._out.add(AsrFinalize(turn_id=self._turn.turn_id))
+        turn, speech = self._turn, self._speech
+        if turn is None:
+            return
+        turn.control, turn.held = control, False
+        self._deadlines.clear("endpoint")
+        if speech.active or speech.final is None:
+            speech.final = None
+            turn.asked_utterance = speech.utterance
+            self._out.add(AsrFinalize(turn_id=turn.turn_id))
             self._await_final()
 
     # ── the turn ─────────────────────────────────────────────────────────────────────────
@@ -429,23 +386,32 @@ class Conversation:
             self._end_by_evidence(final, judged)
             return
         self._deadlines.set("endpoint", end_at_us)
-        false_turn = is_false_turn(final, speech.voiced_ms, self.policy.interruption)
-        if self.policy.replies.speculate and self._answering.reply is None and not false_turn:
-            self._answering.begin(
-                turn.turn_id, final.text, understood=final.understood, speculative=True, now_us=self._now_us
-            )
+        if self.policy.replies.speculate and not self._is_false_turn(final):
+            self._speculate(turn.turn_id, final)
+
+    def _speculate(self, turn_id: str, final: AsrFinal) -> None:
+        """Answer before the turn has ended, unless that is under way."""
+        agent = self._answering
+        if agent.reply is not None and not agent.answers(final.text, understood=final.understood):
+            agent.discard(self._now_us)
+        if agent.reply is None:
+            agent.begin(turn_id, final.text, understood=final.understood, speculative=True, now_us=self._now_us)
+
+    def _is_false_turn(self, final: AsrFinal) -> bool:
+        control = self._turn.control if self._turn else ""
+        return is_false_turn(final, self._speech.voiced_ms, self.policy.interruption, control)
 
     def _end_by_evidence(self, final: AsrFinal, judged: str) -> None:
         speech = self._speech
         evidence: dict[str, Json] = {
             "control": self._turn.control if self._turn else "",
-            "silence_ms": (self._now_us - speech.end_us) // 1_000,
+            "silence_ms": 0 if speech.active else (self._now_us - speech.end_us) // 1_000,
             "stable_ms": (self._now_us - speech.changed_us) // 1_000,
             "completeness": judged,
             "voiced_ms": speech.voiced_ms,
         }
-        false_turn = is_false_turn(final, speech.voiced_ms, self.policy.interruption)
-        self._end_turn("" if false_turn else final.text, understood=final.understood, evidence=evidence)
+        text = "" if self._is_false_turn(final) else final.text
+        self._end_turn(text, understood=final.understood, evidence=evidence)
 
     def _end_turn(self, text: str, *, understood: bool, evidence: dict[str, Json]) -> None:
         turn = self._turn
@@ -455,13 +421,12 @@ class Conversation:
         self._turn = None
         self._deadlines.clear("endpoint", "final", "max_turn")
         self._forget_speech()
-        agent, reply = self._answering, self._answering.reply
-        if reply is not None and (reply.text != text or reply.turn_id != turn.turn_id):
+        agent = self._answering
+        if agent.reply is not None and not agent.answers(text, understood=understood):
             agent.discard(self._now_us)
-            reply = None
         if not text:
             self._out.add(AgentStatus(turn_id=turn.turn_id, status="listening"))
-        elif reply is not None:
+        elif agent.reply is not None:
             agent.commit(self._now_us)
         else:
             agent.begin(turn.turn_id, text, understood=understood, speculative=False, now_us=self._now_us)
@@ -474,8 +439,7 @@ class Conversation:
 
     def _forget_speech(self) -> None:
         """The audio heard so far belongs to nothing that will be answered."""
-        speech = self._speech
-        self._speech = Speech(speech.utterance, active=speech.active, voiced_ms=0)
+        self._speech = self._speech.forgotten()
         self._out.add(AsrReset(turn_id=self.turn_id))
 
     # ── time ─────────────────────────────────────────────────────────────────────────────
@@ -486,9 +450,9 @@ class Conversation:
                 case "final":
                     self._on_final_missing()
                 case "window" | "pause_limit":
-                    self._dismiss("no_words")
+                    self._interruptions.dismiss("no_words", self.turn_id, self._now_us)
                 case "device_window":
-                    self._dismiss("not_borne_out")
+                    self._interruptions.dismiss("not_borne_out", self.turn_id, self._now_us)
                 case "max_turn":
                     self._close_by("max_turn")
                 case "endpoint":
@@ -497,18 +461,12 @@ class Conversation:
                     self._answering.on_deadline(name, self._now_us)
 
     def _on_final_missing(self) -> None:
-        """The recogniser did not settle in time: its last hypothesis has to do."""
+        """The recogniser did not settle in time: its last hypothesis has to do, unconfirmed as it is."""
         speech = self._speech
         self._out.add(Complaint(turn_id=self.turn_id, code="asr.late", message="no final text in time"))
-        speech.final = AsrFinal(utterance=speech.utterance, text=speech.text, understood=bool(speech.text))
+        speech.final = AsrFinal(utterance=speech.utterance, text=speech.text, understood=False)
 
     def _settle_announcements(self) -> None:
         """When nobody has the floor, say what is waiting to be said."""
-        idle = self._turn is None and self._answering.reply is None and not self._speech.active
-        if not idle or not self._speakers:
-            return
-        if correction := self._answering.pop_correction():
-            self._announcements.appendleft(correction)
-        if self._announcements:
-            text, cause_id = self._announcements.popleft()
-            self._answering.announce(text, (cause_id,), self._now_us)
+        if self._presence and self._turn is None and self._answering.reply is None and not self._speech.active:
+            self._answering.announce(self._now_us)

@@ -7,6 +7,7 @@
     suspected  backchannel, no words within the window, undo,
                a device's cut that nothing bears out            clear       playout resumes
 
+What was dismissed for want of words may still be confirmed by words that come late.
 `mode = "never"` leaves clear only by explicit control; `"any_sound"` confirms at the onset.
 """
 
@@ -15,7 +16,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.conversation.answering import Answering
+from agent.conversation.deadlines import Deadlines
+from agent.conversation.decisions import (
+    AgentStatus,
+    InterruptionConfirmed,
+    InterruptionDismissed,
+    InterruptionSuspected,
+)
+from agent.conversation.events import REPLY_RATE
+from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Interruption
+from agent.conversation.presence import Presence
+from agent.conversation.reply import Reply
 
 Verdict = Literal["confirm", "dismiss", "wait"]
 
@@ -24,10 +37,10 @@ Verdict = Literal["confirm", "dismiss", "wait"]
 class Suspicion:
     """An interruption that is neither confirmed nor dismissed yet."""
 
-    by: str
-    """`vad`, or the source of a device's cut."""
     device_cut: bool
     """The device silenced itself: what was on its way to the ear was not heard."""
+    borne_out: bool
+    """The server's own VAD hears something too."""
 
 
 def meaningful_words(text: str, policy: Interruption) -> int:
@@ -54,3 +67,85 @@ def judge(text: str, voiced_ms: int, *, final: bool, understood: bool, policy: I
     if words >= needed and voiced_ms >= min(policy.words_voiced_ms, 150):
         return "confirm", "words"
     return "dismiss", "backchannel" if text.strip() and not words else "no_words"
+
+
+class Interruptions:
+    """Suspects, confirms and dismisses interruptions of the live, committed reply."""
+
+    def __init__(
+        self, policy: Interruption, answering: Answering, presence: Presence, outbox: Outbox, deadlines: Deadlines
+    ) -> None:
+        self.policy = policy
+        self._answering = answering
+        self._presence = presence
+        self._out = outbox
+        self._deadlines = deadlines
+        self._suspicion: Suspicion | None = None
+
+    def sound_began(self, turn_id: str, now_us: int) -> None:
+        """The server's VAD hears something."""
+        if self._suspicion is not None:
+            self._suspicion.borne_out = True
+            self._deadlines.clear("window", "device_window")
+        else:
+            self._suspect("vad", Suspicion(device_cut=False, borne_out=True), turn_id, now_us)
+
+    def sound_ended(self, now_us: int) -> None:
+        if self._suspicion is not None:
+            self._deadlines.set("window", now_us + self.policy.window_ms * 1_000)
+
+    def device_cut(self, by: str, turn_id: str, now_us: int, *, hearing: bool) -> None:
+        """A device silenced its own playback. `hearing`: the server's VAD hears something too."""
+        if self._suspicion is not None:
+            self._suspicion.device_cut = True
+            return
+        self._suspect(by, Suspicion(device_cut=True, borne_out=hearing), turn_id, now_us)
+        if not hearing:
+            self._deadlines.set("device_window", now_us + self.policy.device_window_ms * 1_000)
+
+    def undo(self, turn_id: str, now_us: int) -> None:
+        """The device takes its cut back; what the server hears itself is judged all the same."""
+        if self._suspicion is not None and self._suspicion.device_cut and not self._suspicion.borne_out:
+            self.dismiss("undo", turn_id, now_us)
+
+    def confirm(self, by: str, evidence: str, turn_id: str, now_us: int) -> bool:
+        """Run the ladder. False if there was nothing to interrupt."""
+        reply = self._answering.reply
+        if reply is None or not reply.committed:
+            return False
+        heard_samples, method = self._where_heard(reply)
+        self._clear()
+        self._out.add(InterruptionConfirmed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
+        self._answering.interrupt(by, heard_samples, method, now_us, say_again=evidence != "stop")
+        self._out.add(AgentStatus(turn_id=turn_id, status="interrupted", detail=evidence))
+        return True
+
+    def dismiss(self, evidence: str, turn_id: str, now_us: int) -> None:
+        """It was no interruption: play on."""
+        reply = self._answering.reply
+        if self._suspicion is None or reply is None:
+            return
+        heard_samples, _ = self._where_heard(reply)
+        self._clear()
+        self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
+        self._answering.resume(heard_samples, self.policy.resume_at, now_us)
+
+    def _suspect(self, by: str, suspicion: Suspicion, turn_id: str, now_us: int) -> None:
+        reply = self._answering.reply
+        if reply is None:
+            return
+        self._suspicion = suspicion
+        self._out.add(InterruptionSuspected(turn_id=turn_id, reply_id=reply.reply_id, by=by))
+        self._answering.pause()
+        self._deadlines.set("pause_limit", now_us + self.policy.pause_limit_ms * 1_000)
+
+    def _where_heard(self, reply: Reply) -> tuple[int, Literal["sent", "device_cut"]]:
+        """The reply sample up to which it was audible, and how that is known."""
+        sent = reply.playback.sent_samples
+        if self._suspicion is None or not self._suspicion.device_cut:
+            return sent, "sent"
+        return max(0, sent - self._presence.output_latency_ms * REPLY_RATE // 1_000), "device_cut"
+
+    def _clear(self) -> None:
+        self._suspicion = None
+        self._deadlines.clear("window", "device_window", "pause_limit")

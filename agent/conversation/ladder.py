@@ -24,9 +24,9 @@ from agent.conversation.playback import samples_to_ms
 from agent.conversation.reply import Reply
 
 
-def in_flight(reply: Reply) -> tuple[str, ...]:
+def in_flight(reply: Reply, *, speech_too: bool = True) -> tuple[str, ...]:
     """Targets of a reply that a cancellation has to reach, in the order of the ladder."""
-    targets = ["playback", "tts"] if reply.playback.said else []
+    targets = ["playback", "tts"] if speech_too and reply.playback.said else []
     if reply.model_running:
         targets.append("model")
     started = [a for a in reply.calls.values() if a.state == "started" and not a.write]
@@ -44,15 +44,16 @@ def stop_playback(reply: Reply, heard_samples: int, method: Literal["complete", 
         reply_id=reply.reply_id,
         heard_ms=samples_to_ms(heard_samples),
         heard_text=heard,
-        unheard_text=unheard,
-        method=method if reply.playback.sent_samples else "never_started",
+        unheard_text=" ".join(filter(None, (unheard, reply.playback.lost_text))),
+        method=method if reply.playback.begun else "never_started",
     )
 
 
-def cancel(reply: Reply, reason: str) -> list[Decision]:
+def cancel(reply: Reply, reason: str, *, speech_too: bool) -> list[Decision]:
     """Rungs 3 and 4."""
     ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
-    rungs: list[Decision] = [CancelRequested(target=target, **ids) for target in in_flight(reply)]
+    targets = in_flight(reply, speech_too=speech_too)
+    rungs: list[Decision] = [CancelRequested(target=target, **ids) for target in targets]
     withdrawn = [a for a in reply.calls.values() if a.write and not a.over and a.state != "started"]
     return rungs + [ActionRejected(action_id=action.action_id, reason=reason, **ids) for action in withdrawn]
 

@@ -19,6 +19,8 @@ class Said:
     rests_on: tuple[str, ...]
     audio: TtsChunk | None = None
     failed: bool = False
+    lost: str = ""
+    """The end of the text, where synthesis broke off behind words that had been played."""
 
 
 @dataclass(slots=True)
@@ -29,13 +31,15 @@ class Playback:
     waiting   first sample sent         playing
     waiting   pause                     paused
     playing   pause                     paused
-    paused    resume                    playing, or waiting if nothing was sent
+    paused    resume                    playing, or waiting if nothing was ever sent
     any       stop, or all was sent     ended
     """
 
     said: list[Said] = field(default_factory=list)
     state: State = "waiting"
     sent_samples: int = 0
+    begun: bool = False
+    """A sample left the playout at some time."""
 
     def say(self, text: str, phase: Phase, rests_on: tuple[str, ...]) -> int:
         """Add a chunk to be synthesised; its index."""
@@ -43,11 +47,13 @@ class Playback:
         return len(self.said) - 1
 
     def started(self) -> None:
+        self.begun = True
         if self.state == "waiting":
             self.state = "playing"
 
     def mark(self, sample: int) -> None:
         """Marks can be late or repeated; the position never runs backwards by itself."""
+        self.begun = self.begun or sample > 0
         if self.state != "ended":
             self.sent_samples = max(self.sent_samples, sample)
 
@@ -58,15 +64,21 @@ class Playback:
     def resume(self, sample: int) -> None:
         if self.state == "paused":
             self.sent_samples = sample
-            self.state = "playing" if sample else "waiting"
+            self.state = "playing" if self.begun else "waiting"
 
     def synthesised(self, chunk: TtsChunk) -> None:
         if chunk.chunk < len(self.said):
             self.said[chunk.chunk].audio = chunk
 
     def failed(self, chunk: int) -> None:
-        if chunk < len(self.said):
-            self.said[chunk].failed = True
+        """A chunk will not be synthesised, or no further than its audio so far."""
+        if chunk >= len(self.said):
+            return
+        said = self.said[chunk]
+        if said.audio is None:
+            said.failed = True
+        elif not said.lost:
+            said.text, said.lost = said.audio.text, said.text[len(said.audio.text) :].strip()
 
     @property
     def total_samples(self) -> int:
@@ -85,6 +97,11 @@ class Playback:
     @property
     def said_text(self) -> str:
         return " ".join(s.text for s in self.said if not s.failed)
+
+    @property
+    def lost_text(self) -> str:
+        """What was to be said and could not be synthesised."""
+        return " ".join(filter(None, (s.text if s.failed else s.lost for s in self.said)))
 
     def heard(self, sample: int) -> tuple[str, str]:
         """The text whose words had ended by `sample`, and the rest. A word half heard is not heard."""
@@ -109,11 +126,18 @@ class Playback:
                 return word.start_sample
         return sample
 
+    def claims(self, result_event_id: str) -> bool:
+        """Whether anything that was said rests on this result."""
+        return any(result_event_id in s.rests_on for s in self.said)
+
     def claimed_on(self, result_event_id: str, sample: int) -> bool:
         """Whether a claim resting on this result had begun to be heard by `sample`."""
-        return any(
-            result_event_id in s.rests_on and s.audio is not None and s.audio.start_sample < sample for s in self.said
-        )
+        return any(result_event_id in s.rests_on and self.begun_by(i, sample) for i, s in enumerate(self.said))
+
+    def begun_by(self, chunk: int | None, sample: int) -> bool:
+        """Whether this chunk had begun to be heard by `sample`."""
+        audio = self.said[chunk].audio if chunk is not None else None
+        return audio is not None and audio.start_sample < sample
 
     def _words(self) -> list[Word]:
         return [word for s in self.said if s.audio for word in s.audio.words]

@@ -169,26 +169,41 @@ class Policy:
     @classmethod
     def from_dict(cls, tables: dict[str, dict[str, Json]]) -> Policy:
         """The inverse of `to_dict`. Raises `ValueError` naming an unknown key or a bad value."""
-        policy = cls()
-        for table, values in tables.items():
-            for key, value in values.items():
-                policy = policy.changed(f"{table}.{key}", value)
+        return cls().with_changes(
+            {f"{table}.{key}": value for table, keys in tables.items() for key, value in keys.items()}
+        )
+
+    def with_changes(self, changes: dict[str, Json]) -> Policy:
+        """A copy with each `table.key` set, all at once: limits that depend on each other may move together.
+
+        Raises `ValueError` for an unknown key or a bad value.
+        """
+        by_table: dict[str, dict[str, Any]] = {}
+        for key, value in changes.items():
+            table_name, _, name = key.partition(".")
+            table = getattr(self, table_name) if table_name in TABLES else None
+            if table is None or name not in {f.name for f in fields(table)}:
+                raise ValueError(f"{key} is not a setting of the conversation")
+            by_table.setdefault(table_name, {})[name] = _converted(key, value, getattr(table, name))
+        policy = self
+        for table_name, values in by_table.items():
+            try:
+                policy = replace(policy, **{table_name: replace(getattr(self, table_name), **values)})
+            except ValueError as error:
+                raise ValueError(f"{table_name}.{error}") from None
         return policy
 
-    def changed(self, key: str, value: Json) -> Policy:
-        """A copy with `table.key` set. Raises `ValueError` for an unknown key or bad value."""
-        table_name, _, name = key.partition(".")
-        table = getattr(self, table_name, None) if table_name in {f.name for f in fields(self)} else None
-        if table is None or name not in {f.name for f in fields(table)}:
-            raise ValueError(f"{key} is not a setting of the conversation")
-        old = getattr(table, name)
-        if isinstance(old, tuple):
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise ValueError(f"{key} must be a list of strings")
-            value = tuple(value)  # type: ignore[assignment]
-        elif type(value) is not type(old):
-            raise ValueError(f"{key} must be {type(old).__name__}, not {type(value).__name__}")
-        try:
-            return replace(self, **{table_name: replace(table, **{name: value})})
-        except ValueError as error:
-            raise ValueError(f"{table_name}.{error}") from None
+
+def _converted(key: str, value: Json, old: object) -> object:
+    """A JSON value as the type of the value it replaces."""
+    if isinstance(old, tuple):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError(f"{key} must be a list of strings")
+        return tuple(value)
+    if type(value) is not type(old):
+        raise ValueError(f"{key} must be {type(old).__name__}, not {type(value).__name__}")
+    return value
+
+
+TABLES = tuple(table.name for table in fields(Policy))
+"""The tables of `agent.toml` that make up a policy."""

@@ -10,6 +10,21 @@ from agent.conversation.playback import Playback
 
 
 @dataclass(slots=True)
+class Correction:
+    """A result of this reply turned out wrong. `chunk`: where that is said, once it is."""
+
+    corrects: str
+    """Event id of the wrong result."""
+    text: str
+    cause_id: str
+    chunk: int | None = None
+
+    def owed(self, playback: Playback, heard_samples: int) -> bool:
+        """A wrong claim was heard and its correction was not."""
+        return playback.claimed_on(self.corrects, heard_samples) and not playback.begun_by(self.chunk, heard_samples)
+
+
+@dataclass(slots=True)
 class Reply:
     """The state of the live reply.
 
@@ -37,7 +52,9 @@ class Reply:
     held_text: str = ""
     """Text that the model wrote behind a call: a claim may rest on the result, so it waits."""
     chars: int = 0
+    corrections: list[Correction] = field(default_factory=list)
     failed: bool = False
+    """It was given up: nothing more of it begins."""
 
     @property
     def calls_pending(self) -> bool:

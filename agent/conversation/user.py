@@ -17,20 +17,50 @@ Control = Literal["", "done", "push_to_talk", "max_turn"]
 
 @dataclass(slots=True)
 class Speech:
-    """The utterance that is, or was last, being heard. `text` covers the whole turn's audio."""
+    """What is, or was last, being heard. `text` and `voiced_ms` cover all audio that nothing has
+    been made of yet: of one utterance, or of several with pauses between them."""
 
     utterance: int = 0
     active: bool = False
-    voiced_ms: int = 0
     end_us: int = 0
     text: str = ""
     changed_us: int = 0
     final: AsrFinal | None = None
+    settled: bool = False
+    """The utterance is over and something was made of it: later facts about it say nothing new."""
+    earlier_ms: int = 0
+    """Voiced speech of earlier utterances of the same audio."""
+    counted_ms: int = 0
+    """Voiced speech of this utterance, as the VAD counts it."""
+    forgotten_ms: int = 0
+    """How much of that belongs to audio of which something was made."""
+
+    @property
+    def voiced_ms(self) -> int:
+        return self.earlier_ms + self.counted_ms - self.forgotten_ms
+
+    def voiced(self, counted_ms: int) -> None:
+        self.counted_ms = max(self.counted_ms, counted_ms)
 
     def hypothesis(self, text: str, now_us: int) -> None:
         if text != self.text:
             self.text = text
             self.changed_us = now_us
+
+    def goes_on(self, utterance: int) -> Speech:
+        """A further utterance begins; the recogniser's text goes on covering both."""
+        earlier_ms = self.voiced_ms
+        return Speech(utterance, active=True, text=self.text, changed_us=self.changed_us, earlier_ms=earlier_ms)
+
+    def forgotten(self) -> Speech:
+        """Something was made of the audio so far, or it means nothing."""
+        return Speech(
+            self.utterance,
+            active=self.active,
+            settled=not self.active,
+            counted_ms=self.counted_ms,
+            forgotten_ms=self.counted_ms,
+        )
 
 
 @dataclass(slots=True)
@@ -46,13 +76,20 @@ class Turn:
 
     turn_id: str
     held: bool = False
+    held_by: str = ""
+    """The source whose button is down."""
     control: Control = ""
+    asked_utterance: int = 0
+    """While closing: the utterance that was last when the final text was asked for."""
 
 
-def is_false_turn(final: AsrFinal, voiced_ms: int, policy: Interruption) -> bool:
-    """Whether a turn is nothing to answer: no words, or a sound that nothing understands."""
+def is_false_turn(final: AsrFinal, voiced_ms: int, policy: Interruption, control: Control) -> bool:
+    """Whether a turn is nothing to answer: no words, or a sound that nothing understands.
+
+    Who presses a button means to be answered, if only to be told that it was not understood.
+    """
     if not final.text.strip():
         return True
-    if final.understood:
+    if final.understood or control in ("done", "push_to_talk"):
         return False
     return voiced_ms < FALSE_TURN_VOICED_MS or meaningful_words(final.text, policy) == 0

@@ -1,0 +1,37 @@
+"""What later prompts are made of: ids of events, oldest first, in groups that stay whole."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Context:
+    """At most `limit` event ids; the oldest groups are forgotten first.
+
+    A call and its result are one group: half an exchange would mislead every later prompt.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._groups: deque[tuple[str, ...]] = deque()
+        self._size = 0
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(event_id for group in self._groups for event_id in group)
+
+    def __contains__(self, event_id: str) -> bool:
+        return any(event_id in group for group in self._groups)
+
+    def add(self, *group: str) -> None:
+        self._groups.append(group)
+        self._size += len(group)
+        self._trim()
+
+    def set_limit(self, limit: int) -> None:
+        self._limit = limit
+        self._trim()
+
+    def _trim(self) -> None:
+        while self._size > self._limit:
+            self._size -= len(self._groups.popleft())
