@@ -197,7 +197,6 @@ class WebRtcPeer:
         """From the answer to the end of the call. Releases the connection and the session."""
         try:
             if await self._connect():
-                self.device.join(OUTPUT_LATENCY_MS, microphone=self._has_microphone)
                 await self._converse()
                 await self._say_goodbye()
         finally:
@@ -298,7 +297,9 @@ class WebRtcPeer:
 
     def _connection_changed(self) -> None:
         state = self._pc.connectionState
-        if state == "connected":
+        if state == "connected" and not self._connected.is_set():
+            # At once, so that it comes before anything that the device itself says.
+            self.device.join(OUTPUT_LATENCY_MS, microphone=self._has_microphone)
             self._connected.set()
         elif state in ("failed", "closed"):
             self.leave(f"the connection {'failed' if state == 'failed' else 'was closed by the device'}")

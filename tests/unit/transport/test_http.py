@@ -8,6 +8,7 @@ import httpx
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
+from agent.conversation.events import DeviceJoined, DeviceLeft
 from agent.errors import SettingsError
 from agent.settings import Limits, Server, Settings
 from agent.transport.http import create_app
@@ -67,9 +68,12 @@ def test_a_call_by_sdp_and_its_hang_up(fakes):
             location = response.headers["location"]
             await pc.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
             await fakes.until(lambda: pc.connectionState == "connected")
+            await fakes.until(lambda: sessions.calls[location.removeprefix("/calls/")].posted)
             assert (await client.delete(location)).status_code == 204
             assert not sessions.live
             assert len(app.state.peers) == 0
+            posted = sessions.calls[location.removeprefix("/calls/")].posted
+            assert [type(fact) for fact in posted] == [DeviceJoined, DeviceLeft]
             gone = await client.delete(location)
             assert (gone.status_code, error_of(gone)) == (404, "http.404")
 
