@@ -11,6 +11,8 @@ import re
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*\s+|\n+")
 _CLAUSE_END = re.compile(r"[,;:—–]\s+|[.!?…]+[\"')\]]*\s+|\n+")
+_TIME_OF_DAY = re.compile(r"\b[ap]\.m\.\s+$", re.IGNORECASE)
+"""Ends a sentence only where a capital follows."""
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:mr|mrs|ms|dr|st|prof|vs|etc|no|approx|e\.g|i\.e|[a-z])\.\s+$", re.IGNORECASE)
 
 
@@ -52,6 +54,8 @@ class Chunker:
             if end > self._max_chunk_chars:
                 break
             if _ABBREVIATION.search(self._text[:end]):
+                continue
+            if _TIME_OF_DAY.search(self._text[:end]) and not self._text[end : end + 1].isupper():
                 continue
             sentence = _SENTENCE_END.fullmatch(match.group()) is not None
             if sentence or len(self._text[:end].strip()) >= self._first_clause_chars:

@@ -24,6 +24,9 @@ OPEN_ENDINGS = frozenset(
 )
 """English words after which a request goes on. (`what time is it`, on the other hand, may end.)"""
 
+AMBIGUOUS_ENDINGS = frozenset({"that", "this", "her", "on", "in", "over", "about"})
+"""Those that end a request as well: `repeat that`, `turn it on`."""
+
 WHOLE_REPLIES = frozenset({"what", "how", "like that", "what is that"})
 
 
@@ -33,7 +36,7 @@ def completeness(text: str, *, understood: bool) -> Completeness:
     if not words:
         return "neutral"
     if words[-1] in OPEN_ENDINGS and " ".join(words) not in WHOLE_REPLIES:
-        return "incomplete"
+        return "neutral" if understood and words[-1] in AMBIGUOUS_ENDINGS else "incomplete"
     return "complete" if understood else "neutral"
 
 
