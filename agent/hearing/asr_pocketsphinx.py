@@ -35,7 +35,7 @@ class PocketsphinxAsr:
         self._clock = clock
         self._cache_dir = cache_dir
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._model: Path | None = None
+        self._arguments: tuple[str, str, str] | None = None
         self._spare: list[SphinxProcess] = []
         self._streams: set[SphinxStream] = set()
         self._opening = 0
@@ -48,19 +48,21 @@ class PocketsphinxAsr:
         # Imported here: only this engine needs the package, and others must run without it.
         from agent.hearing.sphinx_decoder import dictionary
 
-        pronounced = language.pronounced_words(dictionary())
-        found = language.domain(self._sentences, pronounced)
-        if not found.sentences:
-            raise AsrError("the recogniser has no example sentence that it can pronounce; see its report")
+        known = language.pronunciations(dictionary())
+        found = language.domain(self._sentences, known)
         self.report = found.report()
+        if not found.sentences:
+            raise AsrError(f"the recogniser has no example sentence that it can pronounce. {self.report}")
         if self._cache_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="voice-agent-")
         folder = Path(self._temporary.name) if self._temporary else self._cache_dir or Path()
-        fillers = [filler for filler in language.FILLERS if filler in pronounced]
+        fillers = [filler for filler in language.FILLERS if filler in known]
         try:
-            self._model = language.written(language.arpa(found.sentences, fillers), folder)
+            model = language.written(language.arpa(found.sentences, fillers), folder, ".arpa")
+            words = language.written(language.dictionary_of(found.sentences, fillers, known), folder, ".dict")
         except OSError as error:
             raise AsrError(f"the language model could not be written to {folder}: {error}") from error
+        self._arguments = (str(model), str(words), str(self._settings.rejection))
         await self._fill()
         for process in self._spare:
             await process.ready()
@@ -85,7 +87,7 @@ class PocketsphinxAsr:
         for stream in list(self._streams):
             await stream.close()
         async with self._lock:
-            self._model = None
+            self._arguments = None
             while self._spare:
                 await self._spare.pop().kill()
         if self._temporary is not None:
@@ -122,13 +124,13 @@ class PocketsphinxAsr:
         async with self._lock:
             self._spare = [process for process in self._spare if process.alive]
             free = self._settings.workers - len(self._streams) - self._opening
-            while self._model is not None and len(self._spare) < min(self._settings.spare, free):
+            while self._arguments is not None and len(self._spare) < min(self._settings.spare, free):
                 self._spare.append(await self._spawn())
 
     async def _spawn(self) -> SphinxProcess:
-        if self._model is None:
+        if self._arguments is None:
             raise AsrError("the recogniser is not started")
-        return await SphinxProcess.spawn(self._model, self._settings.rejection, self._clock)
+        return await SphinxProcess.spawn(self._arguments, self._clock)
 
     async def _closed(self, stream: SphinxStream) -> None:
         self._streams.discard(stream)

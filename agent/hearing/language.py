@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Domain:
         return f"{self.left_out} example sentences have words without a pronunciation and cannot be heard: {words}"
 
 
-def domain(sentences: Iterable[str], pronounced: frozenset[str]) -> Domain:
+def domain(sentences: Iterable[str], pronounced: Container[str]) -> Domain:
     """Lower-case words without punctuation; sentences that cannot be pronounced are left out."""
     kept: list[str] = []
     unknown: set[str] = set()
@@ -60,17 +61,31 @@ def domain(sentences: Iterable[str], pronounced: frozenset[str]) -> Domain:
     return Domain(tuple(kept), tuple(sorted(unknown)), left_out)
 
 
-def _spoken(word: str, pronounced: frozenset[str]) -> list[str]:
+def _spoken(word: str, pronounced: Container[str]) -> list[str]:
     """`to-do` is one word where the dictionary has it, two otherwise."""
     if word in pronounced:
         return [word]
     return [part for part in word.split("-") if part]
 
 
-def pronounced_words(dictionary: Path) -> frozenset[str]:
-    """The words of a dictionary in CMU's format: `word PH ON ES`, variants as `word(2)`."""
+Pronunciations = dict[str, list[str]]
+"""The lines of a dictionary in CMU's format by word: `word PH ON ES`, variants as `word(2)`."""
+
+
+def pronunciations(dictionary: Path) -> Pronunciations:
+    """A whole dictionary file."""
+    found: Pronunciations = defaultdict(list)
     with dictionary.open(encoding="utf-8") as lines:
-        return frozenset(line.split(None, 1)[0] for line in lines if line.strip() and "(" not in line.split(None, 1)[0])
+        for line in lines:
+            if line.strip():
+                found[line.split(None, 1)[0].split("(")[0]].append(line.rstrip())
+    return dict(found)
+
+
+def dictionary_of(sentences: Iterable[str], fillers: Iterable[str], known: Pronunciations) -> str:
+    """The dictionary of these sentences' words alone."""
+    words = sorted({word for sentence in sentences for word in sentence.split()} | set(fillers))
+    return "".join(line + "\n" for word in words for line in known[word])
 
 
 def arpa(sentences: Sequence[str], fillers: Sequence[str] = ()) -> str:
@@ -124,12 +139,12 @@ def _counts(sentences: Sequence[str], fillers: Sequence[str]) -> dict[Gram, floa
     return counts
 
 
-def written(text: str, folder: Path) -> Path:
+def written(text: str, folder: Path, suffix: str) -> Path:
     """`text` as a file in `folder`, named by its content; written once, atomically."""
-    path = folder / f"domain-{hashlib.sha256(text.encode()).hexdigest()[:16]}.arpa"
+    path = folder / f"domain-{hashlib.sha256(text.encode()).hexdigest()[:16]}{suffix}"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     return path

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from agent.clock import Clock
@@ -17,7 +16,7 @@ START_TIMEOUT_S = 30.0
 COMMAND = (sys.executable, "-m", "agent.hearing.sphinx_worker")
 
 
-class WorkerDied(Exception):
+class WorkerDiedError(Exception):
     """The process is gone or broke the protocol."""
 
 
@@ -33,15 +32,14 @@ class SphinxProcess:
         self._greeted = False
 
     @classmethod
-    async def spawn(
-        cls, domain_model: Path, rejection: float, clock: Clock, command: Sequence[str] = COMMAND
-    ) -> SphinxProcess:
-        """Starts the process and does not wait for its models. Raises `AsrError`."""
+    async def spawn(cls, arguments: Sequence[str], clock: Clock, command: Sequence[str] = COMMAND) -> SphinxProcess:
+        """Starts the process and does not wait for its models. Raises `AsrError`.
+
+        `arguments` are those of `agent.hearing.sphinx_worker`.
+        """
         try:
             async with clock.external():
-                process = await asyncio.create_subprocess_exec(
-                    *command, str(domain_model), str(rejection), stdin=PIPE, stdout=PIPE
-                )
+                process = await asyncio.create_subprocess_exec(*command, *arguments, stdin=PIPE, stdout=PIPE)
         except OSError as error:
             raise AsrError(f"the recogniser's process could not be started: {error}") from error
         return cls(process, clock)
@@ -61,7 +59,7 @@ class SphinxProcess:
         try:
             async with asyncio.timeout(START_TIMEOUT_S), self._clock.external():
                 hello = await self._receive(protocol.HELLO)
-        except (WorkerDied, TimeoutError) as error:
+        except (WorkerDiedError, TimeoutError) as error:
             await self.kill()
             raise AsrError(
                 f"the recogniser's process did not start ({error or 'it took too long'}); "
@@ -73,16 +71,16 @@ class SphinxProcess:
         self._greeted = True
 
     async def hear(self, turn: int, samples: bytes) -> str:
-        """Decode a piece of a turn; the text so far. Raises `WorkerDied`."""
+        """Decode a piece of a turn; the text so far. Raises `WorkerDiedError`."""
         answer = await self._ask(protocol.packed_audio(turn, samples), protocol.HEARD)
         return str(answer.get("text", ""))
 
     async def settle(self) -> dict[str, Any]:
-        """`text`, `understood`, `confidence` of the turn. Raises `WorkerDied`."""
+        """`text`, `understood`, `confidence` of the turn. Raises `WorkerDiedError`."""
         return await self._ask(protocol.packed(protocol.SETTLE, {}), protocol.SETTLED)
 
     async def reset(self) -> None:
-        """Forget the turn. Raises `WorkerDied`."""
+        """Forget the turn. Raises `WorkerDiedError`."""
         await self._send(protocol.packed(protocol.RESET, {}))
 
     async def kill(self) -> None:
@@ -103,7 +101,7 @@ class SphinxProcess:
             self._inward.write(message)
             await self._inward.drain()
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise WorkerDied("it ended") from error
+            raise WorkerDiedError("it ended") from error
 
     async def _receive(self, expected: bytes) -> dict[str, Any]:
         try:
@@ -113,6 +111,6 @@ class SphinxProcess:
                 raise protocol.ProtocolError(f"a message of kind {kind!r} where {expected!r} was due")
             return protocol.body(data)
         except (asyncio.IncompleteReadError, ConnectionResetError) as error:
-            raise WorkerDied("it ended") from error
+            raise WorkerDiedError("it ended") from error
         except protocol.ProtocolError as error:
-            raise WorkerDied(str(error)) from error
+            raise WorkerDiedError(str(error)) from error

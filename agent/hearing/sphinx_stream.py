@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from agent.errors import AsrError, LimitReached
 from agent.hearing.port import HEARING_RATE, Hypothesis, Pcm
-from agent.hearing.sphinx_process import SphinxProcess, WorkerDied
+from agent.hearing.sphinx_process import SphinxProcess, WorkerDiedError
 
 BATCH_SAMPLES = HEARING_RATE // 2
 """Waiting audio goes to the process in pieces of at most this, to be catching up and still interruptible."""
@@ -138,7 +138,7 @@ class SphinxStream:
                 if self._process is None:
                     self._process = await self._pool.take()
                 await self._work(self._process)
-            except WorkerDied as death:
+            except WorkerDiedError as death:
                 await self._recover(death)
             except (AsrError, LimitReached) as error:
                 self._refuse(str(error))
@@ -174,7 +174,7 @@ class SphinxStream:
         if asked is not None and asked is self._asked and not asked.done():
             asked.set_result(Hypothesis(str(found["text"]), bool(found["understood"]), float(found["confidence"])))
 
-    async def _recover(self, death: WorkerDied) -> None:
+    async def _recover(self, death: WorkerDiedError) -> None:
         process, self._process = self._process, None
         if process is not None:
             await self._pool.give_up(process)

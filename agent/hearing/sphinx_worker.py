@@ -1,4 +1,4 @@
-"""The recogniser's process: `python -m agent.hearing.sphinx_worker DOMAIN_MODEL REJECTION`.
+"""The recogniser's process: `python -m agent.hearing.sphinx_worker MODEL WORDS REJECTION`.
 
 pocketsphinx holds the interpreter's lock while it decodes, so it must not share a process
 with the media clock. The process ends when its standard input does: nobody has to kill it.
@@ -55,7 +55,7 @@ def main() -> None:
     inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     # Whatever a library prints must not end up between messages.
     os.dup2(2, 1)
-    decoder = TurnDecoder(Path(sys.argv[1]), float(sys.argv[2]))
+    decoder = TurnDecoder(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
     outward.write(protocol.packed(protocol.HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))
     outward.flush()
     try:
