@@ -18,8 +18,8 @@ from agent.conversation.policy import Endpointing, Interruption, Policy, Replies
 from tests.simulation.invariants import Invariants
 
 PHRASES = (
-    "what time is it", "set a timer for ten minutes", "and", "add milk to", "stop", "uh", "yeah", "never mind", "", "the",
-    "tell me a story please", "remind me to call mom",
+    "what time is it", "set a timer for ten minutes", "and", "add milk to", "stop", "uh", "yeah", "never mind", "",
+    "the", "tell me a story please", "remind me to call mom",
 )  # fmt: skip
 SENTENCES = (
     "It is nine.",
@@ -27,6 +27,13 @@ SENTENCES = (
     "Once upon a time there was a fox. It ran. It slept.",
     "Done.",
     "",
+)
+CHANGES: tuple[dict[str, e.Json], ...] = (
+    {"interruption.mode": "never"},
+    {"interruption.mode": "graded", "interruption.resume_at": "sample"},
+    {"endpointing.floor_ms": 700, "endpointing.neutral_ms": 900},
+    {"endpointing.floor_ms": 100_000},
+    {"replies.context_events": 3, "replies.speculate": False},
 )
 MS = 1_000
 SAMPLES_PER_MS = 48
@@ -80,6 +87,8 @@ class World:
         else:
             raise AssertionError("the conversation never comes to rest")
         self.rules.finish()
+        self.post(e.SessionClosed(reason="test"))
+        assert not self.rules.live(), "a closed session speaks"
         self.check_replay()
 
     def post(self, fact: e.Event) -> None:
@@ -115,42 +124,72 @@ class World:
 
     def _something(self) -> e.Event | None:
         dice = self.dice
-        kind = dice.choices(
-            ("speak", "type", "stop", "ptt", "done", "cut", "reminder", "leave", "restart"),
-            (12, 3, 2, 2, 1, 3, 1, 1, 1),
-        )[0]
-        match kind:
-            case "speak":
-                self._speak()
-            case "type":
-                text = e.TextInput(text=dice.choice(PHRASES), source="device:d1")
-                return text
-            case "stop":
-                return e.ControlStop(source="device:d1", reply_id=dice.choice(("", "", "r1")))
-            case "ptt":
-                self.at(dice.randint(10, 3_000), e.ControlTalk(on=False, source="device:d1"))
-                if dice.random() < 0.8:
-                    self.at(20, lambda: self._speak())
-                return e.ControlTalk(on=True, source="device:d1")
-            case "done":
-                return e.ControlDone(source="device:d1")
-            case "cut":
-                if dice.random() < 0.5:
-                    self.at(dice.randint(50, 800), e.DeviceCut(undo=True, source="device:d1"))
-                if dice.random() < 0.5:
-                    self.at(dice.randint(0, 200), lambda: self._speak())
-                return e.DeviceCut(source="device:d1")
-            case "reminder":
-                return e.ReminderDue(reminder_id="m", text="Your tea is ready.")
-            case "leave":
-                self.at(dice.randint(0, 500), e.DeviceJoined(device_id="d1", transport="sim"))
-                return e.DeviceLeft(device_id="d1", reason="test")
-            case "restart":
-                self._playing.clear()
-                self._running.clear()
-                self.at(10, e.DeviceJoined(device_id="d1", transport="sim"))
-                return e.SessionResumed()
-        return None
+        kinds = {
+            self._speak: 12, self._press_talk: 2, self._cut: 3, self._device: 2, self._restart: 1, self._nonsense: 2,
+            lambda: e.TextInput(text=dice.choice(PHRASES), source="device:d1"): 3,
+            lambda: e.ControlStop(source="device:d1", reply_id=dice.choice(("", "", "r1"))): 2,
+            lambda: e.ControlDone(source="device:d1"): 1,
+            lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."): 1,
+            lambda: e.SettingsChanged(changes=dice.choice(CHANGES)): 1,
+        }  # fmt: skip
+        (kind,) = dice.choices(list(kinds), list(kinds.values()))
+        return kind()
+
+    def _press_talk(self) -> e.Event:
+        dice = self.dice
+        source = dice.choice(("device:d1", "device:d2"))
+        if not self.odd(0.2):
+            self.at(dice.randint(10, 3_000), e.ControlTalk(on=False, source=source))
+        if dice.random() < 0.8:
+            self.at(20, lambda: self._speak())
+        return e.ControlTalk(on=True, source=source)
+
+    def _cut(self) -> e.Event:
+        dice = self.dice
+        if dice.random() < 0.5:
+            self.at(dice.randint(50, 800), e.DeviceCut(undo=True, source="device:d1"))
+        if dice.random() < 0.5:
+            self.at(dice.randint(0, 200), lambda: self._speak())
+        return e.DeviceCut(source="device:d1")
+
+    def _device(self) -> e.Event:
+        """The first device reloads, or a second one comes and perhaps goes."""
+        dice = self.dice
+        if dice.random() < 0.5:
+            self.at(dice.randint(0, 500), e.DeviceJoined(device_id="d1", transport="sim"))
+            return e.DeviceLeft(device_id="d1", reason="test")
+        if dice.random() < 0.7:
+            self.at(dice.randint(0, 3_000), e.DeviceLeft(device_id="d2", reason="test"))
+        return e.DeviceJoined(device_id="d2", transport="sim", speaker=dice.random() < 0.7, output_latency_ms=90)
+
+    def _restart(self) -> e.Event:
+        self._playing.clear()
+        self._running.clear()
+        self.at(10, e.DeviceJoined(device_id="d1", transport="sim"))
+        return e.SessionResumed()
+
+    def _nonsense(self) -> e.Event | None:
+        """Facts that no sane loop would post, or posted long ago: of replies that are over or never were."""
+        dice = self.dice
+        reply_id, n = dice.choice(("r1", "r2", "r99")), dice.randint(0, 3)
+        if (reply := self.rules.replies.get(reply_id)) is not None and not reply.done:
+            return None
+        return dice.choice(
+            (
+                e.ModelToken(reply_id=reply_id, step=1, text="Ghost. "),
+                e.ModelDone(reply_id=reply_id, step=n),
+                e.ToolCall(reply_id=reply_id, step=1, call_id="ghost", name="x", arguments={}, effect="write"),
+                e.TtsFailed(reply_id=reply_id, chunk=n, message="ghost"),
+                e.PlaybackMark(reply_id=reply_id, sample=10**7),
+                e.CancelAck(reply_id="r99", target="tts"),
+                e.ToolResult(
+                    reply_id=reply_id, call_id="c1.0", ok=True, corrects=f"e{dice.randint(1, 60)}", message="x"
+                ),
+                e.SpeechStopped(utterance=self._utterance + 7, end_us=0, voiced_ms=5_000),
+                e.AsrFinal(utterance=max(0, self._utterance - 1), text="ghost words of an earlier time"),
+                e.DeadlinePassed(),
+            )
+        )
 
     def _speak(self) -> None:
         dice = self.dice
@@ -237,7 +276,9 @@ class World:
                     )
                 ),
             )  # fmt: skip
-        self.at(delay + 5, self._model_fact(e.ModelDone(reply_id=reply_id, step=step)))
+        # Where the loop is broken, the end comes before the last calls.
+        done_in = delay - 1 if self.odd(0.1) else delay + 5
+        self.at(max(0, done_in), self._model_fact(e.ModelDone(reply_id=reply_id, step=step)))
 
     def _model_fact(self, fact: e.ModelToken | e.ModelDone | e.ToolCall) -> Callable[[], e.Event | None]:
         return lambda: None if (fact.reply_id, "model") in self._cancelled else fact
@@ -252,6 +293,17 @@ class World:
         self.at(dice.choice((1, 50, 900, 2_600)), lambda: None if key in self._cancelled else result)
         if self.odd(0.1):
             self.at(dice.randint(1, 3_000), lambda: None if key in self._cancelled else result)
+        if self.odd(0.1):
+            self.at(dice.randint(100, 6_000), lambda: self._corrected(result))
+
+    def _corrected(self, result: e.ToolResult) -> e.Event | None:
+        """A result that has arrived turns out wrong."""
+        arrived = [
+            fact.event_id
+            for fact, _ in self.facts
+            if isinstance(fact, e.ToolResult) and (fact.reply_id, fact.call_id) == (result.reply_id, result.call_id)
+        ]
+        return replace(result, corrects=arrived[0], message="It is ten.", event_id="") if arrived else None
 
     def _tts(self, decision: d.TtsSay) -> None:
         # One chunk after the other, as a synthesiser's queue has it.

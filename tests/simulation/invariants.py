@@ -23,7 +23,20 @@ class ReplyTrace:
     released: bool = False
     said: dict[int, str] = field(default_factory=dict)
     stopped: bool = False
-    rejected: set[str] = field(default_factory=set)
+    chunks: dict[int, e.TtsChunk] = field(default_factory=dict)
+    sent: int = 0
+    """The furthest sample that ever left the playout."""
+    text: str | None = None
+    """The user's words that it answers."""
+
+    def audible(self) -> str:
+        """What can have been heard at most: words that had been sent whole."""
+        heard = []
+        for _, chunk in sorted(self.chunks.items()):
+            ends = [word.text_end for word in chunk.words if word.end_sample <= self.sent]
+            whole = chunk.start_sample + chunk.samples <= self.sent
+            heard.append(chunk.text if whole else chunk.text[: max(ends, default=0)])
+        return "".join(heard).replace(" ", "")
 
 
 class Invariants:
@@ -38,9 +51,11 @@ class Invariants:
         self.results: set[str] = set()
         self.ended_turns: dict[str, str] = {}
         self.answered: set[str] = set()
-        self.started_replies: set[str] = set()
-        self.turn_of: dict[str, str] = {}
-        self.spoken: set[str] = set()
+        self.calls: dict[str, str] = {}
+        """Event ids of calls, by reply and call id; and of results, the same way."""
+        self.answers: dict[str, str] = {}
+        self.unsettled: set[str] = set()
+        """Actions whose result arrived and whose outcome has not been recorded."""
         self.counts: dict[str, int] = {}
 
     # ── plumbing ─────────────────────────────────────────────────────────────────────────
@@ -74,16 +89,30 @@ class Invariants:
         if event.step == 1:
             if event.reply_id not in self.replies:  # one that is not speculative was released just before
                 self._new(event.reply_id, not event.speculative)
-            self.turn_of[event.reply_id] = event.turn_id
+            self.replies[event.reply_id].text = event.text
             self.require(
                 event.speculative == (self.open_turn == event.turn_id), "speculative exactly while its turn is open"
             )
         self.alive(event.reply_id, "model.start")
+        self.require((event.reply_id, "model") not in self.cancels, "a cancelled model starts again")
+        self._whole(event.context)
+        self._whole(event.results)
+
+    def _whole(self, ids: tuple[str, ...]) -> None:
+        """No exchange is told by half, and nothing twice."""
+        self.require(len(set(ids)) == len(ids), f"a prompt names an event twice: {ids}")
+        for key, call_id in self.calls.items():
+            result_id = self.answers.get(key)
+            self.require((call_id in ids) == (result_id in ids), f"a prompt has half of {key}")
+
+    def on_tool_call(self, event: e.ToolCall) -> None:
+        self.calls.setdefault(f"{event.reply_id}:{event.call_id}", event.event_id)
 
     def on_reply_committed(self, event: d.ReplyCommitted) -> None:
         reply = self.alive(event.reply_id, "reply.committed")
         self.require(not reply.committed, "committed twice")
         self.require(not self.open_turn, "committed while its turn is open")
+        self.require(reply.text == self.ended_turns.get(event.turn_id), "committed for other words than the turn's")
         reply.committed = True
 
     def on_tts_say(self, event: d.TtsSay) -> None:
@@ -96,10 +125,21 @@ class Invariants:
             self.require(known, f"a claim rests on {cause}, which has not arrived")
         reply.said[event.chunk] = event.text
 
+    def on_tts_chunk(self, event: e.TtsChunk) -> None:
+        reply = self.replies.get(event.reply_id)
+        if reply is not None and not reply.done:
+            reply.chunks[event.chunk] = event
+
+    def on_playback_mark(self, event: e.PlaybackMark) -> None:
+        reply = self.replies.get(event.reply_id)
+        if reply is not None and not reply.done:
+            reply.sent = max(reply.sent, event.sample)
+
     def on_tts_failed(self, event: e.TtsFailed) -> None:
         reply = self.replies.get(event.reply_id)
         if reply is not None and not reply.done:
-            reply.said[event.chunk] = ""
+            broken = reply.chunks.get(event.chunk)
+            reply.said[event.chunk] = broken.text if broken else ""
 
     def on_playback_release(self, event: d.PlaybackRelease) -> None:
         if event.reply_id not in self.replies:  # not speculative: it is released before it begins
@@ -123,6 +163,7 @@ class Invariants:
         self.alive(event.reply_id, "playback.resume")
         self.require(self.paused == event.reply_id, "resumed without a pause")
         self.require(not self.suspected, "resumed under suspicion")
+        self.require(0 <= event.sample <= self.replies[event.reply_id].sent, "resumed ahead of what was sent")
         self.paused = ""
 
     def on_playback_stop(self, event: d.PlaybackStop) -> None:
@@ -130,11 +171,11 @@ class Invariants:
         self.require(not reply.stopped, "stopped twice")
         reply.stopped = True
         said = " ".join(reply.said[i] for i in sorted(reply.said))
-        if event.heard_text:
-            self.spoken.add(event.reply_id)
+        heard = event.heard_text.replace(" ", "")
+        self.require(len(heard) <= len(reply.audible()), f"heard {event.heard_text!r}, sent {reply.audible()!r}")
         if event.method != "complete":
             self.require(
-                said.replace(" ", "").startswith(event.heard_text.replace(" ", "")),
+                said.replace(" ", "").startswith(heard),
                 f"heard {event.heard_text!r} is no prefix of {said!r}",
             )
         if self.paused == event.reply_id:
@@ -196,9 +237,15 @@ class Invariants:
 
     def on_tool_result(self, event: e.ToolResult) -> None:
         self.results.add(event.event_id)
+        key = f"{event.reply_id}:{event.call_id}"
+        if not event.corrects and key in self.calls:
+            self.answers.setdefault(key, event.event_id)
+            if self.actions.get(key, [""])[-1] == "started":
+                self.unsettled.add(key)
 
     def on_tool_start(self, event: d.ToolStart) -> None:
         self.alive(event.reply_id, "tool.start")
+        self.require((event.reply_id, "model") not in self.cancels, "a tool starts for a cancelled model")
 
     def _action(self, action_id: str, step: str, allowed_after: tuple[str, ...]) -> None:
         steps = self.actions.setdefault(action_id, [])
@@ -220,13 +267,21 @@ class Invariants:
         reply = self.alive(event.reply_id, "ghost action")
         self.require(reply.committed, "ghost action of a speculative reply")
         self.require(not self.suspected, "an action started while an interruption was suspected")
+        self.require((event.reply_id, "model") not in self.cancels, "an action starts for a cancelled model")
         self._action(event.action_id, "started", ("confirmed",))
 
     def on_action_committed(self, event: d.ActionCommitted) -> None:
         self._action(event.action_id, "committed", ("started",))
+        self.unsettled.discard(event.action_id)
+        self.require(event.late or not self.replies[event.reply_id].done, "the end of an orphan is not called late")
 
     def on_action_failed(self, event: d.ActionFailed) -> None:
         self._action(event.action_id, "failed", ("started",))
+        self.unsettled.discard(event.action_id)
+
+    def on_action_unknown(self, event: d.ActionUnknown) -> None:
+        self._action(event.action_id, "unknown", ("started",))
+        self.unsettled.discard(event.action_id)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────
 
@@ -236,7 +291,10 @@ class Invariants:
         self.require(not self.open_turn, f"turn {self.open_turn} never ended")
         self.require(not self.suspected, "a suspicion was never resolved")
         self.require(not self.paused, "playback stays paused for ever")
+        self.require(not self.unsettled, f"the outcome of {self.unsettled} is not recorded")
         missing = [key for key in self.cancels if key not in self.acked]
         self.require(not missing, f"never acked: {missing}")
+        begun = [action_id for action_id, steps in self.actions.items() if steps[-1] in ("proposed", "confirmed")]
+        self.require(not begun, f"actions {begun} neither started nor were rejected")
         for turn_id, text in self.ended_turns.items():
             self.require(not text or turn_id in self.answered, f"turn {turn_id} ({text!r}) was never answered")
