@@ -97,6 +97,15 @@ class CoreMachine(RuleBasedStateMachine):
     def a_final(self, text: str, understood: bool, ago: int) -> None:
         self.post(e.AsrFinal(utterance=self.utterance - ago, text=text, understood=understood))
 
+    @rule(text=TEXTS.filter(bool), voiced_ms=st.sampled_from((0, 200, 500)), wait_ms=st.sampled_from((1, 400, 1_000)))
+    def an_utterance(self, text: str, voiced_ms: int, wait_ms: int) -> None:
+        """All of it at once: chance alone rarely completes one."""
+        self.speech_starts()
+        self.time_passes(200)
+        self.speech_stops(voiced_ms)
+        self.a_final(text, understood=True, ago=0)
+        self.time_passes(wait_ms)
+
     @rule(
         fact=st.sampled_from(
             (
@@ -142,6 +151,19 @@ class CoreMachine(RuleBasedStateMachine):
     def the_model_is_done(self, error: str) -> None:
         reply_id, step = self.models[-1]
         self.post(e.ModelDone(reply_id=reply_id, step=step, error=error))
+
+    @precondition(lambda self: self.rules.live())
+    @rule(text=SPOKEN, call=st.sampled_from((None, None, "read", "write")))
+    def a_step(self, text: str, call: e.Effect | None) -> None:
+        """A whole step of the model."""
+        reply_id, step = self.models[-1]
+        self.post(e.ModelToken(reply_id=reply_id, step=step, text=text))
+        if call is not None:
+            self.a_call(f"s{step}", call, "low")
+        self.the_model_is_done("")
+        if call is not None:
+            self.time_passes(40)
+            self.post(e.ToolResult(reply_id=reply_id, call_id=f"s{step}", ok=True))
 
     @rule(call_id=CALLS, ok=st.booleans(), back=st.sampled_from((1, 1, 2)))
     def a_result(self, call_id: str, ok: bool, back: int) -> None:
