@@ -74,7 +74,10 @@ class Asr(Protocol):
     async def start(self) -> None: ...
 
     async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> AsrStream:
-        """Raises `LimitReached` when the pool is used up, `AsrError` when it cannot start."""
+        """`on_error` gets `code: what happened`, such as `asr.worker_died: …`, for people to know.
+
+        Raises `LimitReached` when the pool is used up, `AsrError` when it cannot start.
+        """
         ...
 
     async def close(self) -> None: ...

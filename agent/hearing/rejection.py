@@ -17,7 +17,7 @@ SILENCES = frozenset({"<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]", "(NULL)"})
 FILLERS = frozenset({"uh", "um", "hm", "hmm"})
 
 LONGEST_WORD_FRAMES = 120
-BORDER = 6.0
+BORDER = 4.0
 """Calibrated on 40 requests in five synthetic voices, 40 other sentences in the same voices, a
 podcast and noises: right texts lie at 6.9 and above (median 17), other sentences at -1 and below."""
 FILLER_BORDER = -10.0
