@@ -97,8 +97,8 @@ def read_entries(session: str, settings: Settings) -> list[Entry]:
     if path.is_file():
         try:
             return [loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise WireError(f"{path} cannot be read as a timeline: {error}") from error
+        except (OSError, UnicodeDecodeError, WireError) as error:
+            raise WireError(f"{path} is not a timeline of JSON lines: {error}") from error
     if not settings.timeline.path.is_file():
         raise StoreError(f"{session} is no file, and there is no stored timeline at {settings.timeline.path}")
     return asyncio.run(_stored(session, settings.timeline.path))
