@@ -352,6 +352,11 @@ def test_a_silent_model_is_given_up_and_can_do_nothing_more():
     assert script.one(d.ReplyDone).outcome == "failed"
 
 
+def test_what_is_done_leaves_no_deadline():
+    script = Script().types().calls("c1").done().result("c1").thinks("Noon.").wait(700)
+    assert script.core.next_deadline_us() is None
+
+
 def test_a_call_is_a_sign_of_life():
     script = Script({"replies.model_timeout_ms": 3_000}).types().wait(2_000).calls("c1").wait(2_000)
     assert script.none(d.CancelRequested)

@@ -120,6 +120,24 @@ def test_a_second_sound_within_the_window_is_heard_out():
     assert evidence(script) == "words"
 
 
+@pytest.mark.parametrize("first", ["sound", "cut"])
+def test_deadlines_of_one_suspicion_do_not_end_the_next(first):
+    script = Script().speaking()
+    if first == "sound":
+        script.starts().wait(100).stops(50).final("uh")
+    else:
+        script.post(e.DeviceCut(source="device:d1"))
+        script.post(e.DeviceCut(source="device:d1", undo=True))
+    script.wait(50).starts().wait(500)
+    assert len(script.all(d.InterruptionSuspected)) == 2
+    assert len(script.all(d.InterruptionDismissed)) == 1
+
+
+def test_a_suspicion_leaves_no_deadline():
+    script = Script().speaking().wait(1_000).starts().wait(100).stops(50).final("uh")
+    assert script.core.next_deadline_us() is None
+
+
 def test_a_long_sound_does_not_hold_playback_for_ever():
     script = Script().speaking().starts().wait(899)
     assert script.none(d.InterruptionDismissed)
