@@ -32,6 +32,9 @@ from agent.conversation.reply import Reply
 
 Verdict = Literal["confirm", "dismiss", "wait"]
 
+FINAL_VOICED_MS = 150
+"""A final text needs no more voiced speech than this."""
+
 
 @dataclass(slots=True)
 class Suspicion:
@@ -55,17 +58,21 @@ def judge(text: str, voiced_ms: int, *, final: bool, understood: bool, policy: I
     """Judge what is known of a sound: the verdict and the evidence for it.
 
     While it goes on only strong evidence counts. Once its text is final, words that a skill
-    knows confirm, and so do two others; a single word that nothing understands does not.
+    knows confirm, and so do two others; a single word that nothing understands does not. A
+    single short word is as likely a cough or an "uh" misheard, unless it is one that stops.
     """
     if voiced_ms >= policy.voiced_ms:
         return "confirm", "voiced"
     words = meaningful_words(text, policy)
-    if not final:
-        enough = words >= policy.min_words and voiced_ms >= policy.words_voiced_ms
-        return ("confirm", "words") if enough else ("wait", "")
-    needed = policy.min_words if understood else max(2, policy.min_words)
-    if words >= needed and voiced_ms >= min(policy.words_voiced_ms, 150):
+    stops = any(word.strip(".,!?") in policy.stop_words for word in text.lower().split())
+    needed_ms = min(policy.words_voiced_ms, FINAL_VOICED_MS) if final else policy.words_voiced_ms
+    if words == 1 and not stops:
+        needed_ms = max(needed_ms, policy.one_word_voiced_ms)
+    needed = policy.min_words if understood or not final else max(2, policy.min_words)
+    if words >= needed and voiced_ms >= needed_ms:
         return "confirm", "words"
+    if not final:
+        return "wait", ""
     return "dismiss", "backchannel" if text.strip() and not words else "no_words"
 
 

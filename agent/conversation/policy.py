@@ -58,6 +58,8 @@ class Interruption:
     """Recognised words (not counting `backchannels`) that confirm an interruption."""
     words_voiced_ms: int = 220
     """Words count only with this much periodic speech: a noise burst can look like a word."""
+    one_word_voiced_ms: int = 350
+    """The same for a single word, unless it is one of `stop_words`."""
     voiced_ms: int = 600
     """Periodic speech that confirms one without words."""
     window_ms: int = 350
@@ -91,6 +93,8 @@ class Interruption:
         "the",
     )
 
+    stop_words: tuple[str, ...] = tuple("stop,wait,no,cancel,quiet,pause,enough,never,hold,hey".split(","))
+
     def __post_init__(self) -> None:
         if self.mode not in ("graded", "never", "any_sound"):
             raise ValueError(f"mode is {self.mode!r}; it must be graded, never or any_sound")
@@ -98,6 +102,7 @@ class Interruption:
             raise ValueError(f"resume_at is {self.resume_at!r}; it must be word or sample")
         _within(self, "min_words", 1, 20)
         _within(self, "words_voiced_ms", 0, 10_000)
+        _within(self, "one_word_voiced_ms", 0, 10_000)
         _within(self, "voiced_ms", 50, 10_000)
         _within(self, "window_ms", 0, 5_000)
         _within(self, "pause_limit_ms", 100, 10_000)
@@ -114,7 +119,7 @@ class Replies:
     """Run the brain on the text so far before the turn has ended."""
     preface_after_ms: int = 700
     preface_text: str = "Let me check that."
-    first_clause_chars: int = 24
+    first_clause_chars: int = 5
     """The first chunk is cut at a comma once it has this many characters."""
     max_chunk_chars: int = 240
     max_steps: int = 6

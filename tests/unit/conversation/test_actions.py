@@ -371,7 +371,7 @@ def test_a_reply_that_was_given_up_waits_for_what_it_started():
 
 
 def test_a_chunk_without_a_voice_is_not_heard_and_the_rest_is():
-    script = Script().types().token("First of all, noon it is. ").calls("c1").done()
+    script = Script().types().token("First noon it is. ").calls("c1").done()
     script.post(e.TtsFailed(reply_id="r1", chunk=0, message="no voice"))
     assert script.last(d.AgentStatus).detail == "no voice"
     script.result("c1")
@@ -380,7 +380,7 @@ def test_a_chunk_without_a_voice_is_not_heard_and_the_rest_is():
     script.chunk(script.all(d.TtsSay)[1]).chunk(script.all(d.TtsSay)[2]).plays(2)
     stop = script.one(d.PlaybackStop)
     assert stop.heard_text == "Second. Third."
-    assert stop.unheard_text == "First of all, noon it is."
+    assert stop.unheard_text == "First noon it is."
     assert script.one(d.ReplyDone).outcome == "failed"
 
 

@@ -370,3 +370,17 @@ def test_a_closed_session_is_silent():
     assert evidence(script) == "closed"
     assert "Tea." not in script.texts
     assert script.acks().wait(60_000).core.next_deadline_us() is None
+
+
+def test_a_single_short_word_interrupts_only_if_it_is_one_that_stops():
+    """A 270 ms "uh" comes back from a recogniser as "but" or "her"."""
+
+    def verdict(text: str, voiced_ms: int, final: bool = True) -> str:
+        return judge(text, voiced_ms, final=final, understood=True, policy=Interruption())[0]
+
+    assert verdict("but", 180) == "dismiss"
+    assert verdict("stop", 180) == "confirm"
+    assert verdict("paris", 380) == "confirm"
+    assert verdict("go away", 180) == "confirm"
+    assert verdict("but", 250, final=False) == "wait"
+    assert verdict("stop", 250, final=False) == "confirm"
