@@ -64,7 +64,7 @@ from agent.conversation.interruption import Interruptions, judge
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
-from agent.conversation.user import Control, Speech, Turn, is_false_turn
+from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
 
 SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
 """What interrupts by being said is the beginning of the user's turn."""
@@ -463,7 +463,12 @@ class Conversation:
     def _on_final_missing(self) -> None:
         """The recogniser did not settle in time: its last hypothesis has to do, unconfirmed as it is."""
         speech = self._speech
-        self._out.add(Complaint(turn_id=self.turn_id, code="asr.late", message="no final text in time"))
+        late = "the recogniser did not answer in time; the machine may be too busy"
+        late_id = self._out.add(Complaint(turn_id=self.turn_id, code="asr.late", message=late))
+        if not speech.text and speech.voiced_ms >= FALSE_TURN_VOICED_MS:
+            self._close_turn_unanswered("asr_late")
+            self._answering.tell(HEARING_FAILED, late_id)
+            return
         speech.final = AsrFinal(utterance=speech.utterance, text=speech.text, understood=False)
 
     def _settle_announcements(self) -> None:

@@ -346,3 +346,11 @@ def test_facts_about_other_utterances_mean_nothing():
         assert script.step == []
     assert script.voiced(2_000).step == []
     assert script.stops(2_000).step == []
+
+
+def test_a_recogniser_that_never_answers_is_owned_up_to():
+    """Somebody spoke and no text came at all: silence would be the worst answer."""
+    script = Script().starts().wait(800).stops(voiced_ms=700).wait(2_000)
+    assert script.one(d.Complaint).code == "asr.late"
+    assert script.one(d.TurnEnd).text == ""
+    assert "say that again" in script.one(d.TtsSay).text
