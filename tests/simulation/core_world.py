@@ -370,6 +370,7 @@ class Player:
 
     def pause(self) -> None:
         self._catch_up()
+        self.sent = min(self.total, self.sent + self.world.dice.choice((0, 20)) * SAMPLES_PER_MS)  # a frame was out
         self.playing = False
         self.world.at(0, e.PlaybackMark(reply_id=self.reply_id, sample=self.sent))
 

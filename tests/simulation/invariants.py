@@ -169,6 +169,7 @@ class Invariants:
     def on_playback_stop(self, event: d.PlaybackStop) -> None:
         reply = self.alive(event.reply_id, "playback.stop")
         self.require(not reply.stopped, "stopped twice")
+        self.require(not (event.method == "complete" and self.suspected), "completed under suspicion")
         reply.stopped = True
         said = " ".join(reply.said[i] for i in sorted(reply.said))
         heard = event.heard_text.replace(" ", "")

@@ -83,6 +83,14 @@ def test_a_pause_before_the_first_frame_resumes_at_the_start():
     assert script.one(d.PlaybackStop).heard_text == ANSWER
 
 
+def test_a_reply_whose_last_sample_is_out_still_waits_for_the_verdict():
+    script = Script().speaking(heard=5).starts().mark(6)
+    assert script.none(d.ReplyDone)
+    script.stops(60).final("")
+    assert names(script.step)[1:4] == ["interruption.dismissed", "playback.resume", "playback.stop"]
+    assert script.one(d.ReplyDone).outcome == "completed"
+
+
 def test_without_a_text_in_the_window_playback_resumes():
     script = Script().speaking().starts().wait(200).stops(100).wait(349)
     assert script.none(d.InterruptionDismissed)
@@ -152,6 +160,12 @@ def test_nothing_is_left_over_for_the_next_turn():
     script = Script().speaking().starts().voiced(500).partial("uh").stops(500).final("uh").plays_out()
     script.says("add that", understood=False, voiced_ms=100).wait(3_000)
     assert script.turns == ["hello", ""], "its 100 ms are noise; the 500 ms before do not count"
+
+
+def test_a_late_hypothesis_of_the_turn_is_no_word_over_the_reply():
+    script = Script().says("what time is it").wait(100).partial("what time is it now").thinks(ANSWER)
+    script.synthesised().plays(1).starts().wait(300).voiced(300)
+    assert script.none(d.InterruptionConfirmed)
 
 
 def test_a_dismissed_sound_does_not_add_up_with_the_next_one():

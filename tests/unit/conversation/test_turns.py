@@ -130,6 +130,15 @@ def test_a_later_text_of_the_same_turn_replaces_the_answer():
     assert [m.text for m in script.all(d.ModelStart)] == ["what time is it", "what time is it in Paris"]
 
 
+def test_a_later_text_that_ends_the_turn_at_once_is_what_is_answered():
+    script = Script().says("set a timer and").wait(400)
+    script.final("what time is it")  # complete, and the delay of a complete request is over
+    assert script.turns == ["what time is it"]
+    assert script.all(d.ReplyDone)[0].outcome == "discarded"
+    assert script.none(d.ReplyCommitted)
+    assert script.model.text == "what time is it"
+
+
 def test_a_text_that_turns_out_not_understood_is_answered_anew():
     script = Script({"endpointing.floor_ms": 500}).says("add that item").final("add that item", understood=False)
     script.wait(1_000)
