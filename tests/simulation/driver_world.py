@@ -134,8 +134,7 @@ class World:
             lambda: e.DeviceCut(source=source, undo=True),
             lambda: e.ControlTalk(on=dice.random() < 0.4, source=source),
             lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."),
-            lambda: e.PlaybackMark(reply_id=f"r{dice.randint(1, 3)}", sample=dice.randint(0, 10**6)) if dice.random() < 0.2
-            else e.ControlDone(source=source),
+            lambda: e.ControlDone(source=source),
             lambda: e.SettingsChanged(changes={"endpointing.floor_ms": dice.choice((0, 160, 99_999))}, source=source),
         ]  # fmt: skip
         return dice.choice(commands)()
