@@ -164,3 +164,17 @@ def config_(
     for row in rows(settings_of(config, overrides)):
         table.add_row(row.key, row.value, row.origin, row.doc)
     Console().print(table)
+
+
+@main.command()
+@clear_errors
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="A few turns, about a minute.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The figures as JSON.")] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Measure every budget, from the audio that a caller hears; about six minutes."""
+    from agent.bench.command import run_bench
+
+    settings_of(None, overrides)
+    run_bench(quick=quick, overrides=overrides or [], out=json_file, console=Console(), err=err)

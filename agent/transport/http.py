@@ -6,7 +6,7 @@
     WS     /ws           the call over a WebSocket (see `websocket`)
     GET    /config.json  what the page needs to know
     PUT    /settings     {"table.key": value} → saved to the configuration file
-    GET    /healthz
+    GET    /healthz      how many sessions there are, and how punctual the audio of each is
     GET    /…            the page
 
 Errors are JSON: {"error": {"code", "message"}}.
@@ -168,6 +168,10 @@ class _Handlers:
             }
         )
 
+    async def health(self) -> Response:
+        playout = [asdict(jitter) for jitter in self.peers.jitters()]
+        return JSONResponse({"ok": True, "sessions": len(self.peers), "playout": playout})
+
     async def put_settings(self, request: Request) -> Response:
         body = await read_body(request, self.settings.limits.message_bytes)
         try:
@@ -219,7 +223,7 @@ def create_app(
     app.add_api_route("/offer", handlers.post_offer, methods=["POST"])
     app.add_api_route("/config.json", handlers.config, methods=["GET"])
     app.add_api_route("/settings", handlers.put_settings, methods=["PUT"])
-    app.add_api_route("/healthz", _health, methods=["GET"])
+    app.add_api_route("/healthz", handlers.health, methods=["GET"])
     app.add_api_websocket_route("/ws", handlers.websocket)
     if web is not None:
         app.mount("/", Page(directory=web, html=True))
@@ -238,10 +242,6 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     except TimeoutError as error:
         raise HTTPException(408, f"the body did not come within {BODY_S:.0f} s") from error
     return bytes(body)
-
-
-async def _health() -> dict[str, bool]:
-    return {"ok": True}
 
 
 async def _agent_error(request: Request, error: Exception) -> Response:

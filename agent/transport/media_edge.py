@@ -17,6 +17,7 @@ import aiortc
 import numpy as np
 from aioice.ice import Connection
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSctpTransport
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcsctptransport import DataChunk, InboundStream
 from aiortc.rtp import RtpPacket
@@ -114,6 +115,25 @@ class Microphone:
             if not self._complained:
                 log.exception("hearing failed on microphone audio; further failures of this call are not logged")
             self._complained = True
+
+
+class _Tap:
+    """A jitter buffer that tells of each packet and, if there is one behind it, hands it on."""
+
+    def __init__(self, arrived: Callable[[RtpPacket], None], behind: JitterBuffer | None) -> None:
+        self._arrived = arrived
+        self._behind = behind
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        self._arrived(packet)
+        return (False, None) if self._behind is None else self._behind.add(packet)
+
+
+def tap(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket], None], *, keep_buffer: bool) -> None:
+    """Call `arrived` for every RTP packet, before aiortc's jitter buffer, which goes on working
+    if it is kept; otherwise nothing is decoded. For measuring what a caller hears, and when."""
+    stock: JitterBuffer = receiver._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
+    receiver._RTCRtpReceiver__jitter_buffer = _Tap(arrived, stock if keep_buffer else None)  # type: ignore[attr-defined]
 
 
 class PlayoutTrack(MediaStreamTrack):

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agent.clock import Clock
 from agent.errors import LimitReached
+from agent.transport.frame_clock import Jitter
 
 GOODBYE_S = 5.0
 """How long a peer may take to leave once it was told to."""
@@ -28,6 +29,8 @@ class Peer(Protocol):
     def leave(self, reason: str) -> None:
         """Begin to leave; never blocks. Only the first reason counts."""
         ...
+
+    def playout_jitter(self) -> Jitter: ...
 
 
 class PeerTable:
@@ -56,6 +59,10 @@ class PeerTable:
 
     def __len__(self) -> int:
         return len(self._peers)
+
+    def jitters(self) -> list[Jitter]:
+        """How punctual the playout of each connected device is."""
+        return [peer.playout_jitter() for peer in self._peers.values()]
 
     def admit(self) -> None:
         """Raises `LimitReached` when no new peer is taken because the table is closing."""

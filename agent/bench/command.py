@@ -1,0 +1,91 @@
+"""`voice-agent bench`: every budget with its measured value."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from agent.bench.plan import FULL, QUICK, Plan
+from agent.bench.rows import Row, rows
+from agent.bench.run import Measured, measure
+from agent.conversation.events import Json
+from agent.errors import SettingsError
+
+MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: ""}
+BUSY_STALLS = 0.35
+
+
+def run_bench(*, quick: bool, overrides: Sequence[str], out: Path | None, console: Console, err: Console) -> None:
+    """Measure, print the table, and write the JSON. Raises `AgentError`."""
+    plan = QUICK if quick else FULL
+    if out is not None and not out.resolve().parent.is_dir():
+        raise SettingsError(f"{out} cannot be written: its folder is not there")
+    measured = asyncio.run(_with_progress(plan, overrides, err))
+    found = rows(measured)
+    show(found, measured, console)
+    if out is not None:
+        try:
+            out.write_text(json.dumps(to_json(found, measured), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
+
+
+async def _with_progress(plan: Plan, overrides: Sequence[str], err: Console) -> Measured:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # Drawn seldom: the bar must not take the processor from what is measured.
+    with Progress(*columns, console=err, transient=True, refresh_per_second=2) as progress:
+        task = progress.add_task("starting", total=plan.steps)
+
+        def step(what: str) -> None:
+            progress.update(task, description=what, advance=1)
+
+        return await measure(plan, overrides, step)
+
+
+def show(found: Sequence[Row], measured: Measured, console: Console) -> None:
+    """The table, and what has to be known to judge it."""
+    table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 1))
+    for name in ("", "stage", "budget", "measured", "n", "how measured"):
+        table.add_column(name, justify="right" if name == "n" else "left", overflow="fold")
+    for row in found:
+        table.add_row(MARKS[row.within], row.stage, row.budget, row.measured, str(row.n), f"[dim]{row.how}[/dim]")
+    console.print(table)
+    console.print()
+    for line in notes(measured):
+        console.print(line, style="dim", highlight=False)
+
+
+def notes(measured: Measured) -> list[str]:
+    """Machine, voice, and whether the machine was busy with something else."""
+    voice, stalls = measured.voice, [ask.stalled for ask in measured.single.talk.asks if ask.stalled is not None]
+    lines = [f"Machine: {measured.machine}.", f"The caller's voice: {voice.name}, made at run time."]
+    if voice.misheard:
+        said = "; ".join(f"{text!r} as {heard!r}" for text, heard in voice.misheard.items())
+        lines.append(f"The recogniser takes {said} with this voice; flite has clearer ones (apt-get install flite).")
+    lines.append("Caller and server run on the same cores. Audible: 20 ms frames of -50 dBFS or more.")
+    busy = sum(stall >= BUSY_STALLS for stall in stalls)
+    if busy:
+        load = "" if measured.load is None else f", load average {measured.load:.1f} at the start"
+        lines.append(
+            f"The machine was busy in {busy} of {len(stalls)} requests (some task waited for a core in 35 % of the "
+            f"wait or more{load}): distrust the latencies."
+        )
+    return lines
+
+
+def to_json(found: Sequence[Row], measured: Measured) -> dict[str, Json]:
+    """The same for programs."""
+    return {
+        "machine": measured.machine,
+        "load": measured.load,
+        "voice": measured.voice.name,
+        "misheard": dict(measured.voice.misheard),
+        "stalled": [ask.stalled for ask in measured.single.talk.asks],
+        "rows": [row.to_json() for row in found],
+    }

@@ -1,0 +1,131 @@
+"""Everything a benchmark measures, in order: the server, its caller, a crowd, a browser, the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.bench import machine
+from agent.bench.append import append_ms
+from agent.bench.caller import Caller, called
+from agent.bench.clock_map import ClockMap
+from agent.bench.heard import Heard
+from agent.bench.page import PageCuts, page_cuts
+from agent.bench.plan import HESITATION, REQUESTS, STOP, STORY, Plan
+from agent.bench.scenario import Interview, Talk
+from agent.bench.server_process import Server, running
+from agent.bench.voices import Voice, choose_voice
+from agent.clock import Clock
+from agent.timeline.entry import Entry
+from agent.timeline.sqlite import SqliteStore
+
+MAX_ENTRIES = 1_000_000
+STAGGER_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One session alone: what was done and heard, its timeline, and the server's CPU seconds."""
+
+    talk: Talk
+    heard: Heard
+    clocks: ClockMap
+    entries: Sequence[Entry]
+    cpu_s: float | None
+    wall_s: float
+    playout: Sequence[dict[str, Any]]
+    """What the server said of its playout clocks, one for each call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Several sessions at once, each hearing a story. `lateness_ms`: of every frame received."""
+
+    sessions: int
+    lateness_ms: list[float]
+    playout: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All raw results of a run."""
+
+    machine: str
+    load: float | None
+    voice: Voice
+    ready_s: float
+    single: Single
+    crowd: Crowd
+    page: PageCuts
+    append_ms: list[float]
+
+
+async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], None]) -> Measured:
+    """Run the whole benchmark. `step` is told at the start of each part. Raises `AgentError`."""
+    clock = Clock()
+    load = machine.load()
+    step("choosing a voice")
+    voice = await choose_voice((*REQUESTS, STORY, STOP), (HESITATION,))
+    with tempfile.TemporaryDirectory(prefix="voice-agent-bench-") as name:
+        folder = Path(name)
+        step("writing to the timeline")
+        appended = await append_ms(folder, clock, plan.appends)
+        step("starting the server")
+        async with running(folder, overrides, clock) as server:
+            single = await _single(server, voice, plan, clock, step)
+            step(f"{plan.crowd} sessions at once")
+            crowd = await _crowd(server, voice, plan, clock)
+            step("barging in on the page")
+            page = await page_cuts(server.url, voice.lines[STOP], folder, plan.page_s)
+            ready_s = server.ready_s
+    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended)
+
+
+async def _single(server: Server, voice: Voice, plan: Plan, clock: Clock, step: Callable[[str], None]) -> Single:
+    async with called(server.url, clock, stock=True) as caller:
+        cpu_before_s, began_us = machine.cpu_s(server.pid), clock.now_us()
+        talk = await Interview(caller, voice, plan, step).run()
+        cpu_after_s, wall_s = machine.cpu_s(server.pid), (clock.now_us() - began_us) / 1e6
+        playout = (await server.health())["playout"]
+    known = cpu_before_s is not None and cpu_after_s is not None
+    cpu_s = cpu_after_s - cpu_before_s if known else None  # type: ignore[operator]
+    entries = await _stored(server.timeline, caller.session_id)
+    return Single(talk, caller.heard(), caller.clocks, entries, cpu_s, wall_s, playout)
+
+
+async def _stored(timeline: Path, session_id: str) -> list[Entry]:
+    store = SqliteStore(timeline)
+    try:
+        return await store.read(session_id, 0, MAX_ENTRIES)
+    finally:
+        await store.close()
+
+
+async def _crowd(server: Server, voice: Voice, plan: Plan, clock: Clock) -> Crowd:
+    """Every caller says its request aloud, so that hearing is under load too."""
+    async with AsyncExitStack() as stack:
+        callers = [await stack.enter_async_context(called(server.url, clock, stock=False)) for _ in range(plan.crowd)]
+        async with asyncio.TaskGroup() as tasks:
+            for number, caller in enumerate(callers):
+                tasks.create_task(_request(caller, voice, number * STAGGER_S))
+        began_us = clock.now_us()
+        await asyncio.sleep(plan.crowd_s)
+        ended_us = clock.now_us()
+        playout = (await server.health())["playout"]
+    late = [caller.heard().lateness_ms(began_us, ended_us) for caller in callers]
+    return Crowd(plan.crowd, [float(value) for values in late for value in values], playout)
+
+
+async def _request(caller: Caller, voice: Voice, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    since = caller.position
+    if STORY in voice.misheard:
+        caller.send("text.input", text=STORY)
+    else:
+        await caller.say(voice.lines[STORY])
+    await caller.until(lambda message: bool(message["type"] == "playback.start"), 10.0, since)
