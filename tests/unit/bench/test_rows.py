@@ -1,0 +1,85 @@
+"""The table's lines, from made-up results."""
+
+import json
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from agent.bench.clock_map import ClockMap
+from agent.bench.command import show, to_json
+from agent.bench.heard import rebuild
+from agent.bench.page import PageCuts
+from agent.bench.rows import Budget, rows
+from agent.bench.run import Crowd, Measured, Single
+from agent.bench.scenario import Talk
+from agent.bench.voices import RATE, Voice, noise_burst, shortened, spoken_part
+from agent.errors import AudioError
+
+STAGES = (
+    "last speech sample", "turn.end", "voice to voice", "barge-in", "noise burst", '"uh"', "cancel.requested",
+    "1 session", "4 sessions", "append", "server CPU", "microphone quantum", "server start",
+)  # fmt: skip
+
+
+def measured(**changes):
+    single = Single(Talk(), rebuild([], {}), ClockMap(), [], None, 10.0, [])
+    values = {
+        "machine": "a machine", "load": None, "voice": Voice("nobody", {}, {"hello": "yellow"}), "ready_s": 1.5,
+        "single": single, "crowd": Crowd(4, [], []), "page": PageCuts([], missing="needs Chromium"), "append_ms": [],
+    }  # fmt: skip
+    return Measured(**(values | changes))
+
+
+def row(found, part):
+    return next(one for one in found if part in one.stage)
+
+
+def test_every_stage_has_a_line_with_a_number_or_a_reason():
+    found = rows(measured())
+    for stage in STAGES:
+        assert row(found, stage).measured
+    assert row(found, "microphone quantum").measured == "not measured: needs Chromium"
+    assert all(one.within is None for one in found)
+
+
+def test_budgets_are_judged():
+    found = rows(measured(append_ms=[0.5] * 99 + [11.0], page=PageCuts([8.0, 9.0], output_ms=40.0)))
+    assert row(found, "append").within
+    assert row(found, "microphone quantum").within
+    found = rows(measured(append_ms=[0.5, 30.0], page=PageCuts([8.0, 9.0], output_ms=60.0)))
+    assert not row(found, "append").within
+    assert not row(found, "microphone quantum").within
+    playout = [{"p50_ms": 0.1, "p99_ms": late, "max_ms": late, "frames": 100, "skipped": 0} for late in (1.0, 6.0)]
+    jitter = [one for one in rows(measured(crowd=Crowd(4, [0.0], playout))) if "the server's own clock" in one.how]
+    assert [one.within for one in jitter] == [None, False]
+
+
+def test_table_and_json_hold_every_row():
+    found = rows(measured())
+    out = StringIO()
+    show(found, measured(), Console(file=out, width=200))
+    for stage in STAGES:
+        assert stage in out.getvalue()
+    assert "yellow" in out.getvalue()
+    data = json.loads(json.dumps(to_json(found, measured())))
+    assert len(data["rows"]) == len(found)
+
+
+def test_a_budget_reads_like_one():
+    assert str(Budget({50: 350, 95: 500})) == "350 ms median, 500 ms p95"
+
+
+def test_sounds_have_their_lengths():
+    assert noise_burst(150).size == RATE * 150 // 1_000
+    assert np.array_equal(noise_burst(), noise_burst())
+    tone = np.full(RATE, 5_000, np.int16)
+    assert shortened(tone, 270).size == RATE * 270 // 1_000
+    assert shortened(tone, 270)[-1] == 0
+    assert shortened(tone[:100], 270).size == 100
+    part = spoken_part(np.concatenate((np.zeros(RATE, np.int16), tone, np.zeros(RATE, np.int16))))
+    assert part.size == RATE
+    assert part.max() == 20_000
+    with pytest.raises(AudioError, match="no sound"):
+        spoken_part(np.zeros(RATE, np.int16))
