@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from agent.conversation.decisions import CancelRequested, PlaybackStop
-from tests.browser.conftest import Server, payloads
 from tests.browser.page import TalkPage
+from tests.fixtures.server import Server, payloads
 from tests.fixtures.speech import silence, speak
 
 pytestmark = pytest.mark.realtime
