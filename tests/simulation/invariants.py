@@ -51,6 +51,8 @@ class Invariants:
         self.results: set[str] = set()
         self.ended_turns: dict[str, str] = {}
         self.answered: set[str] = set()
+        self.thinking: dict[str, int] = {}
+        """The step that the model of a reply is at."""
         self.calls: dict[str, str] = {}
         """Event ids of calls, by reply and call id; and of results, the same way."""
         self.answers: dict[str, str] = {}
@@ -95,6 +97,7 @@ class Invariants:
             )
         self.alive(event.reply_id, "model.start")
         self.require((event.reply_id, "model") not in self.cancels, "a cancelled model starts again")
+        self.thinking[event.reply_id] = event.step
         self._whole(event.context)
         self._whole(event.results)
 
@@ -104,6 +107,10 @@ class Invariants:
         for key, call_id in self.calls.items():
             result_id = self.answers.get(key)
             self.require((call_id in ids) == (result_id in ids), f"a prompt has half of {key}")
+
+    def on_model_done(self, event: e.ModelDone) -> None:
+        if self.thinking.get(event.reply_id) == event.step:
+            del self.thinking[event.reply_id]
 
     def on_tool_call(self, event: e.ToolCall) -> None:
         self.calls.setdefault(f"{event.reply_id}:{event.call_id}", event.event_id)
@@ -185,6 +192,8 @@ class Invariants:
     def on_reply_done(self, event: d.ReplyDone) -> None:
         reply = self.alive(event.reply_id, "reply.done")
         reply.done = event.outcome
+        stopped = event.reply_id not in self.thinking or (event.reply_id, "model") in self.cancels
+        self.require(stopped, f"{event.reply_id} is over and its model was not cancelled")
         self.require((event.outcome == "discarded") == (not reply.committed), "discarded exactly if never committed")
         self.require(reply.stopped or event.outcome == "discarded", "done without playback.stop")
         if event.turn_id and event.outcome != "discarded":
