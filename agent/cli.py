@@ -168,6 +168,16 @@ def config_(
 
 @main.command()
 @clear_errors
+def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Say whether this machine has everything, and how fast it is."""
+    from agent.doctor.command import run_doctor
+
+    if not run_doctor(settings_of(config, overrides).settings, Console()):
+        raise typer.Exit(1)
+
+
+@main.command()
+@clear_errors
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A few turns, about a minute.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="The figures as JSON.")] = None,
