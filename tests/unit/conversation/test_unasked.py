@@ -1,0 +1,119 @@
+"""What is said unasked; restarts; settings changed on the way."""
+
+from __future__ import annotations
+
+from agent.conversation import decisions as d
+from agent.conversation import events as e
+from tests.unit.conversation.script import Script, names
+
+ANSWER = "One two three four five six."
+
+# ── what is said unasked ─────────────────────────────────────────────────────────────────
+
+
+def remind(script: Script, text: str = "Your tea is ready.") -> list[e.Event]:
+    return script.post(e.ReminderDue(reminder_id="m", text=text))
+
+
+def test_a_reminder_is_spoken_at_once_when_nobody_has_the_floor():
+    script = Script()
+    assert names(remind(script)) == ["playback.release", "tts.say"]
+    assert script.one(d.TtsSay).turn_id == ""
+    script.plays_out()
+    assert script.one(d.ReplyDone).outcome == "completed"
+
+
+def test_reminders_wait_their_turn():
+    script = Script().speaking()
+    remind(script, "One.")
+    remind(script, "Two.")
+    assert script.texts[-1] == ANSWER
+    script.starts().stops().final("").plays_out()
+    assert script.texts[-1] == "One."
+    script.plays_out()
+    assert script.texts[-1] == "Two."
+
+
+def test_a_reminder_waits_for_the_users_turn():
+    script = Script().starts()
+    assert remind(script) == []
+    script.wait(500).stops(300).wait(20).final("what time is it").wait(100)
+    assert "Your tea is ready." not in script.texts
+    script.thinks("Noon.").plays_out()
+    assert script.texts[-1] == "Your tea is ready."
+
+
+def test_nothing_is_spoken_without_a_loudspeaker():
+    script = Script(device=False)
+    assert remind(script) == []
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert script.texts == ["Your tea is ready."]
+
+
+def test_a_reminder_of_which_nothing_was_heard_is_said_again():
+    script = Script()
+    remind(script)
+    script.post(e.DeviceLeft(device_id="d1", reason="reload"))
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert script.texts == ["Your tea is ready."] * 2
+
+
+def test_a_reminder_that_was_heard_or_stopped_is_not_said_again():
+    script = Script()
+    remind(script)
+    script.synthesised().plays(2).starts().partial("no wait").voiced(300)
+    assert script.texts == ["Your tea is ready."]
+    script = Script()
+    remind(script)
+    script.post(e.ControlStop())
+    script.wait(5_000)
+    assert script.texts == ["Your tea is ready."]
+
+
+# ── restart and settings ─────────────────────────────────────────────────────────────────
+
+
+def test_a_restart_settles_what_was_under_way():
+    script = Script().types().token("Well now. ").calls("c1", "write", name="set_timer").synthesised().plays(1)
+    script.post(e.SessionResumed())
+    assert script.one(d.InterruptionConfirmed).evidence == "restart"
+    assert script.one(d.ActionUnknown).action_id == "r1:c1"
+    assert script.reply_id == "r1", "nobody is there to be told yet"
+    script.result("c1")
+    assert script.none(d.ActionCommitted)
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert script.texts[-1] == "I was restarted and don't know whether this was done: set timer."
+
+
+def test_a_restart_ends_the_open_turn():
+    script = Script().starts().voiced(500)
+    script.post(e.SessionResumed())
+    assert script.turns == [""]
+    script.utterance = 0  # hearing counts from 1 again
+    script.says("what time is it").wait(1_000)
+    assert script.turns == ["", "what time is it"]
+
+
+def test_a_restart_forgets_no_reminder():
+    script = Script().speaking()
+    remind(script)
+    script.post(e.SessionResumed())
+    assert "Your tea is ready." not in script.texts
+    script.post(e.DeviceJoined(device_id="d2", transport="test"))
+    assert script.texts[-1] == "Your tea is ready."
+
+
+def test_settings_take_effect_at_once():
+    script = Script()
+    script.post(e.SettingsChanged(changes={"endpointing.floor_ms": 400, "vad.onset_ms": 6, "replies.speculate": False}))
+    script.says("what time is it").wait(279)
+    assert script.none(d.TurnEnd, d.ModelStart)
+    script.wait(1)
+    assert script.one(d.TurnEnd)
+
+
+def test_settings_that_cannot_be_change_nothing():
+    script = Script()
+    script.post(e.SettingsChanged(changes={"replies.max_steps": 1, "endpointing.floor_ms": 9_999}))
+    assert script.one(d.Complaint).code == "settings"
+    assert script.core.policy.replies.max_steps == 6
