@@ -35,7 +35,7 @@ class Plan:
 
 
 QUICK = Plan(
-    asks=3, barges=1, stories=1, bursts_per_story=2, reference_s=9.0, crowd=4, crowd_s=4.0, appends=200, page_s=7.0
+    asks=3, barges=1, stories=1, bursts_per_story=2, reference_s=7.5, crowd=4, crowd_s=3.0, appends=200, page_s=6.0
 )
 FULL = Plan(
     asks=20, barges=10, stories=5, bursts_per_story=4, reference_s=18.0, crowd=4, crowd_s=20.0, appends=1_000,
