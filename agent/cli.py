@@ -84,10 +84,11 @@ def _exit(error: AgentError) -> typer.Exit:
 def _main(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, to standard error.")] = False,
 ) -> None:
-    level = logging.DEBUG if verbose else logging.WARNING
     logging.basicConfig(
-        level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)]
+        level=logging.WARNING, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)]
     )
+    if verbose:
+        logging.getLogger("agent").setLevel(logging.DEBUG)
 
 
 @main.command()

@@ -88,9 +88,7 @@ class Session:
         self._act_news = asyncio.Event()
         self._user: DeviceJoined | None = None
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing)
-        self._thinking = ThinkingLoop(
-            engines.brain, engines.tools, clock, self.post, resolve=self._resolve, user=self.user
-        )
+        self._thinking = ThinkingLoop(engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user)
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, engines.speed)
 
     # ── what a transport uses ────────────────────────────────────────────────────────────

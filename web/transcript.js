@@ -171,6 +171,12 @@ function chunkReady(state, entry) {
   return setChunk(state, entry, { text, phase, start, samples, words });
 }
 
+/** A chunk that broke off keeps what was heard of it. @param {Transcript} state @param {Entry} entry */
+function chunkFailed(state, entry) {
+  const chunk = find(state, entry.payload.reply_id)?.chunks[entry.payload.chunk];
+  return chunk && chunk.start !== null ? state : setChunk(state, entry, { failed: true });
+}
+
 /** @param {Transcript} state @param {Entry} entry */
 function stopPlayback(state, entry) {
   const { heard_text: heard = '', unheard_text: unheard = '' } = entry.payload;
@@ -221,7 +227,7 @@ const FOLDS = {
   'playback.release': show,
   'tts.say': (state, entry) => setChunk(state, entry, { text: entry.payload.text, phase: entry.payload.phase }),
   'tts.chunk': chunkReady,
-  'tts.failed': (state, entry) => setChunk(state, entry, { failed: true }),
+  'tts.failed': chunkFailed,
   'playback.start': (state, entry) => changeReply(show(state, entry), entry, (reply) => ({ ...reply, playback: 'playing' })),
   'playback.mark': (state, entry) => changeReply(state, entry, sentTo(entry, entry.payload.sample)),
   'playback.pause': (state, entry) => changeReply(state, entry, (reply) => ({ ...reply, playback: 'paused' })),

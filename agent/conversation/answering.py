@@ -189,6 +189,10 @@ class Answering:
         reply = self._live(fact.reply_id)
         if reply is None or fact.step != reply.step or not reply.model_running or fact.call_id in reply.calls:
             return
+        if len(reply.calls) >= self.policy.max_calls:
+            too_many = f"more than {self.policy.max_calls} tool calls in one reply; this one is left out"
+            self._out.add(Complaint(reply_id=reply.reply_id, code="limit.calls", message=too_many))
+            return
         self._await_model(now_us)
         self._say_claims(reply, reply.chunker.flush())
         reply.calls[fact.call_id] = Action(fact, reply.turn_id)

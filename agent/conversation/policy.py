@@ -124,6 +124,8 @@ class Replies:
     max_chunk_chars: int = 240
     max_steps: int = 6
     """Brain and tool rounds within one reply."""
+    max_calls: int = 16
+    """Tool calls within one reply; further ones are left out."""
     max_reply_chars: int = 4_000
     model_timeout_ms: int = 20_000
     """A brain or a tool that is silent for this long is given up."""
@@ -137,6 +139,7 @@ class Replies:
         _within(self, "first_clause_chars", 1, 1_000)
         _within(self, "max_chunk_chars", 20, 2_000)
         _within(self, "max_steps", 1, 50)
+        _within(self, "max_calls", 1, 1_000)
         _within(self, "max_reply_chars", 100, 100_000)
         _within(self, "model_timeout_ms", 100, 600_000)
         _within(self, "tool_timeout_ms", 100, 600_000)

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from agent.clock import Clock
 from agent.conversation.decisions import ActionStarted, CancelRequested, ModelStart, ReplyDone, ToolStart
 from agent.conversation.events import (
     CancelAck,
@@ -63,7 +62,6 @@ class ThinkingLoop:
         self,
         brain: Brain,
         tools: Sequence[Tool],
-        clock: Clock,
         post: Callable[[Event], None],
         resolve: Callable[[tuple[str, ...]], list[Message]],
         user: Callable[[], UserContext],

@@ -1,6 +1,6 @@
 """Seeded conversations through the real driver and loops. More of them by hand:
 
-    SEEDS=5000 FIRST_SEED=100000 pytest tests/simulation/test_driver_simulation.py -s
+SEEDS=5000 FIRST_SEED=100000 pytest tests/simulation/test_driver_simulation.py -s
 """
 
 from __future__ import annotations
@@ -34,5 +34,11 @@ def test_rules_hold_through_the_driver(first_seed: int) -> None:
         seen.update(entry.event.type for entry in entries)
         crashes += world.crashes
     print(f"seeds {first_seed}…{first_seed + SEEDS // BATCHES - 1}: {sum(seen.values())} events, {crashes} crashes")
-    for type_ in ("interruption.confirmed", "interruption.dismissed", "reply.committed", "action.started", "session.resumed"):
+    for type_ in (
+        "interruption.confirmed",
+        "interruption.dismissed",
+        "reply.committed",
+        "action.started",
+        "session.resumed",
+    ):
         assert seen[type_] > 0, f"no {type_} in {SEEDS // BATCHES} conversations"

@@ -389,3 +389,9 @@ def test_without_any_voice_the_reply_still_ends():
     script.post(e.TtsFailed(reply_id="r1", chunk=0, message="no voice"))
     stop = script.one(d.PlaybackStop)
     assert (stop.heard_text, stop.unheard_text, stop.method) == ("", "Noon.", "never_started")
+
+
+def test_a_model_that_calls_without_end_is_bounded():
+    script = Script({"replies.max_calls": 2}).types().calls("c1").calls("c2").calls("c3")
+    assert [start.call_id for start in script.all(d.ToolStart)] == ["c1", "c2"]
+    assert script.one(d.Complaint).code == "limit.calls"

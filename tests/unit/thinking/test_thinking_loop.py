@@ -141,7 +141,7 @@ def play(
             facts.append(fact)
             timed.append((clock.now_us() / 1_000_000, fact))
 
-        loop = ThinkingLoop(brain or FakeBrain([]), tools, clock, post, resolve, lambda: USER, fallback)
+        loop = ThinkingLoop(brain or FakeBrain([]), tools, post, resolve, lambda: USER, fallback)
         task = asyncio.create_task(loop.run())
         await asyncio.sleep(0)
         await scenario(loop, facts)
@@ -297,7 +297,7 @@ def test_a_cancel_before_the_loop_runs_keeps_the_work_from_starting() -> None:
     brain = FakeBrain([Delta("a")])
 
     async def main() -> None:
-        loop = ThinkingLoop(brain, (), Clock(), facts.append, resolve, lambda: USER)
+        loop = ThinkingLoop(brain, (), facts.append, resolve, lambda: USER)
         loop.apply(model())
         loop.apply(cancel("model"))
         loop.apply(model(1, "r2"))

@@ -114,7 +114,7 @@ def test_a_damaged_row_is_named(path: Path, damage: str, complaint: str) -> None
 
 
 def sqlite_error(work: str, uri: str, *, page_limit: int = 0) -> sqlite3.Error:
-    with pytest.raises(sqlite3.Error) as caught:  # noqa: PT012
+    with pytest.raises(sqlite3.Error) as caught:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         try:
             if page_limit:
