@@ -87,6 +87,8 @@ class App:
         try:
             stack.push_async_callback(self.store.close)
             await self.memory.start()
+            if self.memory.problem:
+                log.warning("%s Notes, lists and timers do not work.", self.memory.problem)
             stack.push_async_callback(self.memory.close)
             for engine in (engines.brain, engines.tts, engines.asr):
                 stack.push_async_callback(engine.close)

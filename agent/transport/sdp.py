@@ -69,6 +69,8 @@ def _check(offer: SessionDescription) -> None:
     if audio[0].direction not in ("sendrecv", "recvonly"):
         raise WireError(f"the audio is {audio[0].direction}; it must be sendrecv or recvonly, or no answer is heard")
     mids = [media.rtp.muxId for media in offer.media]
+    if not all(mids):
+        raise WireError("a media section of the offer has no a=mid")
     if len(set(mids)) != len(mids):
         raise WireError("two media sections of the offer have the same a=mid")
     for media in offer.media:

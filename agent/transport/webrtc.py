@@ -128,9 +128,11 @@ class WebRtcPeer:
             async with asyncio.timeout(ANSWER_S):
                 await peer._negotiate(offer)
         except BaseException as error:
-            if peer is not None:
-                await peer._close_connection()
-            await sessions.close(call.session_id, "the offer could not be answered")
+            try:
+                if peer is not None:
+                    await peer._close_connection()
+            finally:
+                await sessions.close(call.session_id, "the offer could not be answered")
             if isinstance(error, TimeoutError):
                 raise WireError("the offer could not be answered in time: are its addresses reachable?") from error
             raise
@@ -147,14 +149,14 @@ class WebRtcPeer:
         pc.on("datachannel", self._channel_came)
         try:
             await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            self._prepare(pc.getTransceivers(), ours)
+            bind_addresses(pc, self._settings.server.ice_addresses)
+            await pc.setLocalDescription(await pc.createAnswer())
         except (
             *(ValueError, IndexError, KeyError, AttributeError, TypeError, AssertionError),
             *(InvalidAccessError, InvalidStateError, OperationError),
         ) as error:
             raise WireError(f"the offer cannot be answered: {error or type(error).__name__}") from error
-        self._prepare(pc.getTransceivers(), ours)
-        bind_addresses(pc, self._settings.server.ice_addresses)
-        await pc.setLocalDescription(await pc.createAnswer())
         answer = pc.localDescription.sdp
         if "a=candidate:" not in answer:
             raise SettingsError(
@@ -292,6 +294,8 @@ class WebRtcPeer:
                 await self._pc.close()
         except TimeoutError:
             log.warning("session %s: its connection did not close within %s s", self.session_id, CLOSE_S)
+        except Exception:  # aiortc's, of a connection that was never whole; the session must still be released
+            log.info("session %s: its connection could not be closed", self.session_id, exc_info=True)
 
     # ── called by aiortc ─────────────────────────────────────────────────────────────────
 
