@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,12 +57,12 @@ def main() -> None:
     # Whatever a library prints must not end up between messages.
     os.dup2(2, 1)
     decoder = TurnDecoder(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
-    outward.write(protocol.packed(protocol.HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))
-    outward.flush()
-    try:
+    with suppress(BrokenPipeError):  # the owner is gone, perhaps while the models were being loaded
+        outward.write(protocol.packed(protocol.HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))
+        outward.flush()
         serve(decoder, inward, outward)
-    except BrokenPipeError:
-        return
+    with suppress(BrokenPipeError):
+        outward.close()
 
 
 if __name__ == "__main__":
