@@ -60,8 +60,8 @@ def recognisers(server: Server) -> dict[int, float]:
 async def recognisers_at_rest(server: Server) -> None:
     """A new one is busy too, with loading its models."""
     before: dict[int, float] = {}
-    while before != (before := recognisers(server)):
-        await asyncio.sleep(0.5)  # noqa: ASYNC110 - another process has no event to wait for
+    while before != (before := recognisers(server)):  # noqa: ASYNC110 - another process has no event
+        await asyncio.sleep(0.5)
 
 
 async def kill_the_busy_recogniser(server: Server) -> None:
