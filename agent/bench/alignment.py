@@ -26,8 +26,10 @@ PIECE_MS = 400
 MIN_PIECE_MS = 150
 GAP_MS = 60
 """Silence this long parts two segments."""
-TRUSTED = 0.75
-"""Correlation from which a place counts as found."""
+TRUSTED = 0.92
+"""Correlation from which a place counts as found. Measured: right places 0.96 and more, wrong ones 0.88 and less."""
+BACK_MS, AHEAD_MS = 1_500, 3_000
+"""How far from where it should go on a reply is looked for: a word or two back, a sentence ahead."""
 SLACK_MS = 40
 """Differences below this are the synthesiser's own."""
 
@@ -53,19 +55,25 @@ class Reference:
         self._features = features(pcm)
         self._audible = audible(pcm)
 
-    def locate(self, piece: Pcm) -> int | None:
-        """The hop at which the piece begins, None when nothing there is like it."""
+    def locate(self, piece: Pcm, near: int | None = None) -> int | None:
+        """The hop at which the piece begins, None when nothing there is like it.
+
+        With `near`, only places around that hop are looked at.
+        """
         wanted = features(piece)
         size = len(wanted)
-        if size < MIN_PIECE_MS // HOP_MS or len(self._features) < size:
+        low = 0 if near is None else max(near - BACK_MS // HOP_MS, 0)
+        high = len(self._features) if near is None else near + AHEAD_MS // HOP_MS + size
+        searched = self._features[low:high]
+        if size < MIN_PIECE_MS // HOP_MS or len(searched) < size:
             return None
-        windows = sliding_window_view(self._features, size, axis=0).transpose(0, 2, 1).reshape(-1, size * BANDS)
+        windows = sliding_window_view(searched, size, axis=0).transpose(0, 2, 1).reshape(-1, size * BANDS)
         windows = windows - windows.mean(axis=1, keepdims=True)
         flat = wanted.reshape(-1) - wanted.mean()
         norms = np.linalg.norm(windows, axis=1) * np.linalg.norm(flat)
         scores = windows @ flat / np.maximum(norms, 1e-9)
         best = int(np.argmax(scores))
-        return best if scores[best] >= TRUSTED else None
+        return low + best if scores[best] >= TRUSTED else None
 
     def audible_ms(self, from_hop: int, to_hop: int) -> float:
         """Audible speech between two places."""
@@ -111,13 +119,18 @@ def continuity(pcm: Pcm, reference: Reference) -> Continuity | None:
         return None
     longest = max((after[0] - before[1] for before, after in pairwise(found)), default=0)
     places: list[tuple[int, int, int, int]] = []
+    near: int | None = None
     for first, end in found:
         size = min(PIECE_MS // HOP_MS, end - first)
-        head = reference.locate(pcm[first * HOP : (first + size) * HOP])
-        tail = reference.locate(pcm[(end - size) * HOP : end * HOP])
-        if head is not None and tail is not None:
-            places.append((first, end, head, tail + size))
-    if len(places) < 2 and longest:
+        expected = None if near is None else near + first - places[-1][1]
+        head = reference.locate(pcm[first * HOP : (first + size) * HOP], expected)
+        if head is None:
+            continue
+        tail = reference.locate(pcm[(end - size) * HOP : end * HOP], head + end - first - size)
+        if tail is not None:
+            near = tail + size
+            places.append((first, end, head, near))
+    if len(places) < min(len(found), 2):
         return Continuity(longest * HOP_MS, None, None)
     paused = missing = repeated = 0.0
     for first, end, head, tail in places:

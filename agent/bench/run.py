@@ -70,7 +70,7 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
     clock = Clock()
     load = machine.load()
     step("choosing a voice")
-    voice = await choose_voice((*REQUESTS, STORY, STOP), (HESITATION,))
+    voice = await choose_voice((*REQUESTS, STOP), (HESITATION,))
     with tempfile.TemporaryDirectory(prefix="voice-agent-bench-") as name:
         folder = Path(name)
         step("writing to the timeline")
@@ -107,7 +107,7 @@ async def _stored(timeline: Path, session_id: str) -> list[Entry]:
 
 
 async def _crowd(server: Server, voice: Voice, plan: Plan, clock: Clock) -> Crowd:
-    """Every caller says its request aloud, so that hearing is under load too."""
+    """Every caller says something aloud first, so that hearing is under load too."""
     async with AsyncExitStack() as stack:
         calls = [called(server.url, clock, stock=False, compare=False) for _ in range(plan.crowd)]
         callers = [await stack.enter_async_context(call) for call in calls]
@@ -124,9 +124,7 @@ async def _crowd(server: Server, voice: Voice, plan: Plan, clock: Clock) -> Crow
 
 async def _request(caller: Caller, voice: Voice, after_s: float) -> None:
     await asyncio.sleep(after_s)
+    await caller.say(voice.lines[REQUESTS[0]])
     since = caller.position
-    if STORY in voice.misheard:
-        caller.send("text.input", text=STORY)
-    else:
-        await caller.say(voice.lines[STORY])
+    caller.send("text.input", text=STORY)
     await caller.until(lambda message: bool(message["type"] == "playback.start"), 10.0, since)

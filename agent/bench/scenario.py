@@ -110,20 +110,18 @@ class Interview:
         return Ask(text, said.first_us, said.last_us, self._now_us, stalled)
 
     async def _story(self) -> bool:
-        """Ask for the story; whether it plays. Typed where the recogniser does not know the voice."""
+        """Have the story told; whether something plays. Asked for in writing, so that it is this story."""
         await asyncio.sleep(QUIET_S)
         since = self._caller.position
-        if STORY in self._voice.misheard:
-            self._caller.send("text.input", text=STORY)
-        else:
-            await self._caller.say(self._voice.lines[STORY])
+        self._caller.send("text.input", text=STORY)
         return await self._caller.until(_playing, ANSWER_S, since) is not None
 
     async def _listen(self) -> None:
+        """Hear the story undisturbed."""
         if await self._story():
-            began_us = self._now_us
-            await asyncio.sleep(self._plan.reference_s)
-            self.talk.reference_us = (began_us - 1_000_000, self._now_us)
+            since, began_us = self._caller.position, self._now_us
+            if await self._caller.until(_reply_over, self._plan.reference_s, since) is None:
+                self.talk.reference_us = (began_us - 1_000_000, self._now_us)
         await self._stop()
 
     async def _barge(self) -> None:
