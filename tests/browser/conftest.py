@@ -22,16 +22,20 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_server(tmp_path_factory.mktemp("server"))
     yield server
     stop_server(server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Callable[..., Browser]]:
-    """Launches Chromium with further flags; every browser is closed at the end."""
+    """Launches Chromium with further flags; every browser is closed at the end of the module.
+
+    Playwright keeps an event loop running in this thread as long as it lives, and other modules
+    run loops of their own.
+    """
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
     with sync_playwright() as playwright:
@@ -46,7 +50,7 @@ def chromium() -> Iterator[Callable[..., Browser]]:
             browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: Callable[..., Browser]) -> Browser:
     return chromium()
 
