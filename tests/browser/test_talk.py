@@ -43,25 +43,26 @@ def test_a_spoken_question_gets_a_spoken_correct_answer(
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(48_000)
-        question = [silence(3_000, 48_000, 4.0), speak(QUESTION, rate=48_000), silence(27_000, 48_000, 4.0)]
+        # Chromium plays the file round and round: who is not understood asks again.
+        question = [silence(3_000, 48_000, 4.0), speak(QUESTION, rate=48_000), silence(9_000, 48_000, 4.0)]
         file.writeframes(np.concatenate(question).tobytes())
     browser = chromium(f"--use-file-for-fake-audio-capture={path}")
     context = browser.new_context(bypass_csp=True)
     talk = TalkPage(context.new_page(), server.url, own_microphone=False)
     talk.connect()
     talk.record()
-    said = talk.until(lambda: next((t for t in talk.agent_texts() if "Tokyo" in t), ""), "an answer about Tokyo")
+    said = talk.until(lambda: next((t for t in talk.agent_texts() if "Tokyo" in t), ""), "an answer about Tokyo", 60)
     talk.until(lambda: talk.mode() == "listening", "the end of the answer")
     heard = talk.recording()
     context.close()
     browser.close()
     assert any(time in said for time in tokyo_times()), said
     assert any(QUESTION in text.lower() for text in talk_texts(server)), "the words were recognised"
-    question_level, answer_level = heard.level(heard.microphone), heard.level(heard.ear)
-    asked = np.flatnonzero(question_level > AUDIBLE)
-    answered = np.flatnonzero(answer_level > AUDIBLE)
-    assert answered.size > 30, "an answer of at least 0.6 s was audible"
-    assert answered[0] > asked[-1] - 10, "it did not talk over the question"
+    asking, answering = heard.level(heard.microphone) > AUDIBLE, heard.level(heard.ear) > AUDIBLE
+    assert asking.sum() > 50, "the question was heard"
+    assert answering.sum() > 30, "an answer of at least 0.6 s was audible"
+    both = min(asking.size, answering.size)
+    assert (asking[:both] & answering[:both]).sum() < 15, "it did not talk over the question"
 
 
 def talk_texts(server: Server) -> list[str]:

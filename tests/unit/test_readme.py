@@ -1,0 +1,79 @@
+"""What the README tells people to type works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from agent.app import App
+from agent.cli import main
+from agent.clock import run_virtual
+from agent.config.load import load
+from tests.fixtures.speech import speak
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL = list(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in SHELL
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.strip()
+]  # fmt: skip
+
+
+def test_the_two_commands_come_first_and_can_be_run() -> None:
+    assert COMMANDS[0].startswith("scripts/run")
+    assert COMMANDS[1].startswith("scripts/test")
+    for command in COMMANDS[:2]:
+        assert (ROOT / command.split()[0]).stat().st_mode & 0o111
+
+
+def test_every_shell_command_is_known() -> None:
+    assert {command.split()[0] for command in COMMANDS} == {"scripts/run", "scripts/test", "voice-agent"}
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"voice-agent (file|replay|config)", c)])
+def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("question", "what time is it"), ("story", "tell me a story"), ("stop", "stop that please")):
+        with wave.open(f"{name}.wav", "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16_000)
+            file.writeframes(speak(text).astype(np.int16).tobytes())
+    runner = CliRunner()
+    if command.startswith("voice-agent replay"):
+        recorded = runner.invoke(main, ["file", "question.wav", "--timeline", "talk.jsonl"])
+        assert recorded.exit_code == 0, recorded.output
+    done = runner.invoke(main, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voice-agent serve")])
+def test_settings_of_the_serve_commands_are_possible(command: str) -> None:
+    words = shlex.split(command)[2:]
+    overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    flags = [f"server.host={words[i + 1]}" for i, word in enumerate(words) if word == "--host"]
+    settings = load(None, {}, [*overrides, *flags]).settings
+    assert settings.server.token or settings.server.host == "127.0.0.1"
+
+
+def test_a_brain_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's example, as it stands, is loaded by name and answers."""
+    source = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "class Parrot" in block)
+    (tmp_path / "parrot.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    overrides = ["brain.engine=parrot:Parrot", "timeline.store=memory", "brain.memory=:memory:"]
+
+    async def names() -> dict[str, str]:
+        return App(load(None, {}, overrides).settings).engines.names
+
+    assert run_virtual(names())["brain"] == "parrot"
