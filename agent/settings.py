@@ -63,7 +63,7 @@ class VadSettings(_Table):
 
 class AsrSettings(_Table):
     engine: str = "pocketsphinx"
-    workers: Annotated[int, Field(ge=1, le=64)] = 4
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Decoder processes at most: one per speaking session."""
     spare: Annotated[int, Field(ge=0, le=8)] = 1
     """Workers started before they are needed."""
