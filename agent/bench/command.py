@@ -49,7 +49,10 @@ async def _with_progress(plan: Plan, overrides: Sequence[str], err: Console) -> 
 
 
 def show(found: Sequence[Row], measured: Measured, console: Console) -> None:
-    """The table, and what has to be known to judge it."""
+    """The machine, the table, and what else has to be known to judge it."""
+    for line in header(measured):
+        console.print(line, highlight=False)
+    console.print()
     table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 1))
     for name in ("", "stage", "budget", "measured", "n", "how measured"):
         table.add_column(name, justify="right" if name == "n" else "left", overflow="fold")
@@ -61,10 +64,20 @@ def show(found: Sequence[Row], measured: Measured, console: Console) -> None:
         console.print(line, style="dim", highlight=False)
 
 
+def header(measured: Measured) -> list[str]:
+    """The machine, and how much of it there was."""
+    shares = [(part, share) for part, share in measured.stolen.items() if share is not None]
+    lines = [f"Machine: {measured.machine}."]
+    if shares:
+        told = ", ".join(f"{part} {share:.0%}" for part, share in shares)
+        lines.append(f"Time of its cores that the hypervisor gave to others (steal): {told}.")
+    return lines
+
+
 def notes(measured: Measured) -> list[str]:
-    """Machine, voice, and whether the machine was busy with something else."""
+    """The voice, and whether the machine was busy with something else."""
     voice, stalls = measured.voice, [ask.stalled for ask in measured.single.talk.asks if ask.stalled is not None]
-    lines = [f"Machine: {measured.machine}.", f"The caller's voice: {voice.name}, made at run time."]
+    lines = [f"The caller's voice: {voice.name}, made at run time."]
     if voice.misheard:
         said = "; ".join(f"{text!r} as {heard!r}" for text, heard in voice.misheard.items())
         lines.append(f"The recogniser takes {said} with this voice; flite has clearer ones (apt-get install flite).")
@@ -84,6 +97,7 @@ def to_json(found: Sequence[Row], measured: Measured) -> dict[str, Json]:
     return {
         "machine": measured.machine,
         "load": measured.load,
+        "stolen": dict(measured.stolen),
         "voice": measured.voice.name,
         "misheard": dict(measured.voice.misheard),
         "stalled": [ask.stalled for ask in measured.single.talk.asks],

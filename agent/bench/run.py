@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ from agent.bench import machine
 from agent.bench.append import append_ms
 from agent.bench.caller import Caller, called
 from agent.bench.clock_map import ClockMap
+from agent.bench.floor import Floor, watched
 from agent.bench.heard import Heard
 from agent.bench.page import PageCuts, page_cuts
 from agent.bench.plan import HESITATION, REQUESTS, STOP, STORY, Plan
 from agent.bench.scenario import Interview, Talk
 from agent.bench.server_process import Server, running
+from agent.bench.steal import Steal
 from agent.bench.voices import Voice, choose_voice
 from agent.clock import Clock
 from agent.timeline.entry import Entry
@@ -40,6 +42,7 @@ class Single:
     wall_s: float
     playout: Sequence[dict[str, Any]]
     """What the server said of its playout clocks, one for each call."""
+    floor: Floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,13 @@ class Crowd:
     sessions: int
     lateness_ms: list[float]
     playout: Sequence[dict[str, Any]]
+    floor: Floor
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All raw results of a run."""
+    """All raw results of a run. `stolen`: the share of the cores' time that the hypervisor gave to others,
+    of the whole run (first) and of its parts; None where that cannot be told."""
 
     machine: str
     load: float | None
@@ -63,12 +68,13 @@ class Measured:
     crowd: Crowd
     page: PageCuts
     append_ms: list[float]
+    stolen: Mapping[str, float | None]
 
 
 async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], None]) -> Measured:
     """Run the whole benchmark. `step` is told at the start of each part. Raises `AgentError`."""
     clock = Clock()
-    load = machine.load()
+    load, steal = machine.load(), Steal()
     step("choosing a voice")
     voice = await choose_voice((*REQUESTS, STOP), (HESITATION,))
     with tempfile.TemporaryDirectory(prefix="voice-agent-bench-") as name:
@@ -81,21 +87,27 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
             step(f"{plan.crowd} sessions at once")
             crowd = await _crowd(server, voice, plan, clock)
             step("barging in on the page")
+            page_steal = Steal()
             page = await page_cuts(server.url, voice.lines[STOP], folder, plan.page_s)
+            stolen = {
+                "the whole run": steal.share(), "1 session": single.floor.stolen,
+                f"{plan.crowd} sessions": crowd.floor.stolen, "the page": page_steal.share(),
+            }  # fmt: skip
             ready_s = server.ready_s
-    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended)
+    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended, stolen)
 
 
 async def _single(server: Server, voice: Voice, plan: Plan, clock: Clock, step: Callable[[str], None]) -> Single:
     async with called(server.url, clock, stock=True) as caller:
         cpu_before_s, began_us = machine.cpu_s(server.pid), clock.now_us()
-        talk = await Interview(caller, voice, plan, step).run()
+        async with watched() as floor:
+            talk = await Interview(caller, voice, plan, step).run()
         cpu_after_s, wall_s = machine.cpu_s(server.pid), (clock.now_us() - began_us) / 1e6
         playout = (await server.health())["playout"]
     known = cpu_before_s is not None and cpu_after_s is not None
     cpu_s = cpu_after_s - cpu_before_s if known else None  # type: ignore[operator]
     entries = await _stored(server.timeline, caller.session_id)
-    return Single(talk, caller.heard(), caller.clocks, entries, cpu_s, wall_s, playout)
+    return Single(talk, caller.heard(), caller.clocks, entries, cpu_s, wall_s, playout, floor)
 
 
 async def _stored(timeline: Path, session_id: str) -> list[Entry]:
@@ -114,12 +126,13 @@ async def _crowd(server: Server, voice: Voice, plan: Plan, clock: Clock) -> Crow
         async with asyncio.TaskGroup() as tasks:
             for number, caller in enumerate(callers):
                 tasks.create_task(_request(caller, voice, number * STAGGER_S))
-        began_us = clock.now_us()
-        await asyncio.sleep(plan.crowd_s)
-        ended_us = clock.now_us()
+        async with watched() as floor:
+            began_us = clock.now_us()
+            await asyncio.sleep(plan.crowd_s)
+            ended_us = clock.now_us()
         playout = (await server.health())["playout"]
     late = [caller.heard().lateness_ms(began_us, ended_us) for caller in callers]
-    return Crowd(plan.crowd, [float(value) for values in late for value in values], playout)
+    return Crowd(plan.crowd, [float(value) for values in late for value in values], playout, floor)
 
 
 async def _request(caller: Caller, voice: Voice, after_s: float) -> None:

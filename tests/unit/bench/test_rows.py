@@ -9,6 +9,7 @@ from rich.console import Console
 
 from agent.bench.clock_map import ClockMap
 from agent.bench.command import show, to_json
+from agent.bench.floor import Floor
 from agent.bench.heard import rebuild
 from agent.bench.page import PageCuts
 from agent.bench.rows import Budget, rows
@@ -24,10 +25,11 @@ STAGES = (
 
 
 def measured(**changes):
-    single = Single(Talk(), rebuild([], {}), ClockMap(), [], None, 10.0, [])
+    single = Single(Talk(), rebuild([], {}), ClockMap(), [], None, 10.0, [], Floor())
     values = {
         "machine": "a machine", "load": None, "voice": Voice("nobody", {}, {"hello": "yellow"}), "ready_s": 1.5,
-        "single": single, "crowd": Crowd(4, [], []), "page": PageCuts([], missing="needs Chromium"), "append_ms": [],
+        "single": single, "crowd": Crowd(4, [], [], Floor()), "page": PageCuts([], missing="needs Chromium"),
+        "append_ms": [], "stolen": {"the whole run": 0.25, "1 session": None},
     }  # fmt: skip
     return Measured(**(values | changes))
 
@@ -52,8 +54,18 @@ def test_budgets_are_judged():
     assert not row(found, "append").within
     assert not row(found, "microphone quantum").within
     playout = [{"p50_ms": 0.1, "p99_ms": late, "max_ms": late, "frames": 100, "skipped": 0} for late in (1.0, 6.0)]
-    jitter = [one for one in rows(measured(crowd=Crowd(4, [0.0], playout))) if "the server's own clock" in one.how]
+    found = rows(measured(crowd=Crowd(4, [0.0], playout, Floor())))
+    jitter = [one for one in found if "the server's own clock" in one.how]
     assert [one.within for one in jitter] == [None, False]
+
+
+def test_the_playout_clock_stands_beside_its_floor():
+    floor = Floor([0.0] * 98 + [8.0, 8.0], 0.6)
+    found = rows(measured(crowd=Crowd(4, [9.0], [], floor)))
+    crowd = row(found, "4 sessions")
+    assert crowd.measured.endswith("; a bare timer at the same time: p99 8.0 ms")
+    assert (crowd.data["bare_timer_p99_ms"], crowd.data["stolen"], crowd.within) == (8.0, 0.6, False)
+    assert "no bare timer" in row(found, "1 session").measured
 
 
 def test_table_and_json_hold_every_row():
@@ -63,6 +75,7 @@ def test_table_and_json_hold_every_row():
     for stage in STAGES:
         assert stage in out.getvalue()
     assert "yellow" in out.getvalue()
+    assert "(steal): the whole run 25%.\n" in out.getvalue()
     data = json.loads(json.dumps(to_json(found, measured())))
     assert len(data["rows"]) == len(found)
 
