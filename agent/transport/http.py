@@ -6,7 +6,8 @@
     WS     /ws           the call over a WebSocket (see `websocket`)
     GET    /config.json  what the page needs to know
     PUT    /settings     {"table.key": value} → saved to the configuration file
-    GET    /healthz      how many sessions there are, and how punctual the audio of each is
+    GET    /healthz      how many sessions there are, and how punctual the audio of each is;
+                         ?playout_s=N: over the last N seconds instead of the last minute, which is the most
     GET    /…            the page
 
 Errors are JSON: {"error": {"code", "message"}}.
@@ -34,6 +35,7 @@ from agent.conversation.events import Json
 from agent.errors import AgentError, EngineError, LimitReached, SettingsError, WireError
 from agent.settings import Settings
 from agent.transport import wire
+from agent.transport.frame_clock import KEPT_US
 from agent.transport.gate import Gate, is_loopback
 from agent.transport.peers import PeerTable
 from agent.transport.port import Sessions
@@ -168,8 +170,11 @@ class _Handlers:
             }
         )
 
-    async def health(self) -> Response:
-        playout = [asdict(jitter) for jitter in self.peers.jitters()]
+    async def health(self, request: Request) -> Response:
+        asked = request.query_params.get("playout_s", str(KEPT_US // 1_000_000))
+        if not asked.isdecimal() or len(asked) > 9:
+            raise WireError("playout_s must be a whole number of seconds, like playout_s=20")
+        playout = [asdict(jitter) for jitter in self.peers.jitters(int(asked) * 1_000_000)]
         return JSONResponse({"ok": True, "sessions": len(self.peers), "playout": playout})
 
     async def put_settings(self, request: Request) -> Response:

@@ -162,8 +162,8 @@ class PlayoutTrack(MediaStreamTrack):
         """Name the sender that reads this track, so that RTP timestamps can be told."""
         self._sender = sender
 
-    def jitter(self) -> Jitter:
-        return self._frames.jitter()
+    def jitter(self, last_us: int) -> Jitter:
+        return self._frames.jitter(last_us)
 
     @property
     def last_pts(self) -> int | None:

@@ -30,7 +30,7 @@ class Peer(Protocol):
         """Begin to leave; never blocks. Only the first reason counts."""
         ...
 
-    def playout_jitter(self) -> Jitter: ...
+    def playout_jitter(self, last_us: int) -> Jitter: ...
 
 
 class PeerTable:
@@ -60,9 +60,9 @@ class PeerTable:
     def __len__(self) -> int:
         return len(self._peers)
 
-    def jitters(self) -> list[Jitter]:
-        """How punctual the playout of each connected device is."""
-        return [peer.playout_jitter() for peer in self._peers.values()]
+    def jitters(self, last_us: int) -> list[Jitter]:
+        """How punctual the playout of each connected device was in the last so many microseconds."""
+        return [peer.playout_jitter(last_us) for peer in self._peers.values()]
 
     def admit(self) -> None:
         """Raises `LimitReached` when no new peer is taken because the table is closing."""

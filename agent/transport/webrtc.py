@@ -25,7 +25,7 @@ from agent.timeline.entry import Entry
 from agent.transport import wire
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
-from agent.transport.frame_clock import Jitter
+from agent.transport.frame_clock import KEPT_US, Jitter
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
 from agent.transport.peers import PeerTable
 from agent.transport.port import Call, Sessions
@@ -185,8 +185,8 @@ class WebRtcPeer:
             self._reason = reason
             self._leaving.set()
 
-    def playout_jitter(self) -> Jitter:
-        return self._track.jitter()
+    def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
+        return self._track.jitter(last_us)
 
     def receive_counts(self) -> ReceiveCounts:
         return self._microphone.counts

@@ -21,7 +21,7 @@ from agent.settings import Settings
 from agent.transport import wire
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
-from agent.transport.frame_clock import FrameClock, Jitter
+from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Call, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
 
@@ -59,8 +59,8 @@ class WebSocketPeer:
             self._reason = reason
             self._leaving.set()
 
-    def playout_jitter(self) -> Jitter:
-        return self._frames.jitter()
+    def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
+        return self._frames.jitter(last_us)
 
     async def run(self) -> None:
         """From the hello to the end of the call. Releases the socket and the session."""

@@ -48,3 +48,36 @@ def test_a_long_stall_is_skipped_not_burst():
         assert frames.jitter().skipped == 49
 
     run_virtual(main())
+
+
+def test_a_window_leaves_out_what_came_before_it():
+    async def main():
+        clock = Clock()
+        frames = FrameClock(clock)
+        await frames.tick()
+        await asyncio.sleep(0.15)
+        for _ in range(50):
+            await frames.tick()
+        await asyncio.sleep(0.03)
+        await frames.tick()
+        whole, last_half_s, later = frames.jitter(), frames.jitter(500_000), frames.jitter(0)
+        assert (whole.max_ms, whole.skipped, whole.frames) == (130, 6, 52)
+        assert (last_half_s.max_ms, last_half_s.skipped, last_half_s.frames) == (10, 0, 25)
+        assert (later.max_ms, later.frames) == (0, 0)
+
+    run_virtual(main())
+
+
+def test_a_minute_is_the_most_that_is_kept():
+    async def main():
+        frames = FrameClock(Clock())
+        await frames.tick()
+        await asyncio.sleep(0.05)
+        for _ in range(3_000):
+            await frames.tick()
+        assert frames.jitter().max_ms == 30
+        for _ in range(10):
+            await frames.tick()
+        assert (frames.jitter().max_ms, frames.jitter(10**12).max_ms, frames.jitter(10**12).frames) == (0, 0, 3_000)
+
+    run_virtual(main())

@@ -137,6 +137,9 @@ def test_hostile_requests(fakes):
             (await client.get("/nothing"), 404, "http.404"),
             (await client.put("/offer"), 405, "http.405"),
             (await client.post("/calls", headers=SDP | {"Origin": "https://evil.example"}), 403, "origin"),
+            (await client.get("/healthz?playout_s=-1"), 400, "wire"),
+            (await client.get("/healthz?playout_s=1.5"), 400, "wire"),
+            (await client.get("/healthz?playout_s=" + "9" * 5_000), 400, "wire"),
             (await client.get("/healthz", headers={"Host": "evil.example"}), 421, "host"),
         ]
         for response, status, code in cases:
@@ -230,6 +233,7 @@ def test_others_need_a_token(fakes):
         assert (refused.status_code, error_of(refused)) == (401, "token")
         assert (await client.get("/config.json", headers={"Authorization": "Bearer secret"})).status_code == 200
         assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/healthz?playout_s=20")).json() == {"ok": True, "sessions": 0, "playout": []}
 
     run(body, fakes.Sessions(), Settings(server=Server(host="0.0.0.0", token="secret")))  # noqa: S104, S106
 
