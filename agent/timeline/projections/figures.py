@@ -1,0 +1,158 @@
+"""Figures of a session: how it was interrupted, and whether anything happened that must not.
+
+    {"turns": {"ended": 4, "interrupted": 1, "share": 0.25},
+     "interruptions": {"suspected": 3, "confirmed": 1, "dismissed": 2, "false_rate": 0.667},
+     "cancels": {"tts": {…}},                       see `cancels`
+     "ghost_speech": {"cuts": 1, "ms": 0.0, "max_ms": 0.0},
+     "ghost_actions": 0,                            see `effects`
+     "late_commits": {"count": 1, "told": 1},
+     "mismatches": {"heard_not_said": 0, …}}        see `spoken`
+
+A turn counts once a reply to it has ended; what the agent says unasked is a turn too. It counts
+as interrupted if somebody cut a reply of it, not if a device, the session or the process went away.
+`false_rate` is dismissed / suspected; rates are null while there is nothing to divide by. The page
+folds the same figures, checked against the same fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agent.conversation.decisions import (
+    Decision,
+    InterruptionConfirmed,
+    InterruptionDismissed,
+    InterruptionSuspected,
+    PlaybackPause,
+    PlaybackResume,
+    PlaybackStop,
+    ReplyDone,
+    TtsSay,
+)
+from agent.conversation.events import REPLY_RATE, Json, PlaybackMark, PlaybackStarted, TtsChunk, TtsFailed
+from agent.timeline.entry import Entry
+from agent.timeline.projections.bounded import remember
+from agent.timeline.projections.cancels import Cancels
+from agent.timeline.projections.effects import Effects
+from agent.timeline.projections.ghost_speech import GhostSpeech
+from agent.timeline.projections.spoken import KINDS, Spoken
+
+Sound = PlaybackStarted | PlaybackMark | PlaybackPause | PlaybackResume | PlaybackStop
+
+KEPT = 64
+"""Replies and turns that are remembered; the oldest are forgotten first."""
+NOBODY = frozenset(("closed", "device_left", "restart"))
+"""Evidence of an interruption that no person made."""
+
+
+@dataclass(slots=True)
+class _Reply:
+    spoken: Spoken = field(default_factory=Spoken)
+    ghost: GhostSpeech = field(default_factory=GhostSpeech)
+    by_nobody: bool = False
+    """What cut it was no person."""
+    ghost_counted: int = 0
+
+
+class Figures:
+    """A fold over a session's entries, in order."""
+
+    def __init__(self) -> None:
+        self._replies: dict[str, _Reply] = {}
+        self._turns: dict[str, bool] = {}
+        """Whether it was interrupted, by turn id, or by reply id for what was said unasked."""
+        self._ended = 0
+        self._interrupted = 0
+        self._interruptions = {"suspected": 0, "confirmed": 0, "dismissed": 0}
+        self._cancels = Cancels()
+        self._effects = Effects()
+        self._cuts = 0
+        self._ghost_samples = 0
+        self._longest_ghost = 0
+        self._mismatches = dict.fromkeys(KINDS, 0)
+
+    def apply(self, entry: Entry) -> None:
+        event, now_us = entry.event, entry.now_us
+        self._cancels.apply(event, now_us)
+        self._effects.apply(entry)
+        match event:
+            case InterruptionSuspected():
+                self._interruptions["suspected"] += 1
+            case InterruptionDismissed():
+                self._interruptions["dismissed"] += 1
+            case InterruptionConfirmed():
+                self._interruptions["confirmed"] += 1
+                self._reply(event.reply_id).by_nobody = event.evidence in NOBODY
+            case ReplyDone():
+                self._end(event)
+            case TtsSay() | TtsChunk() | TtsFailed():
+                self._reply(event.reply_id).spoken.apply(event)
+            case PlaybackStarted() | PlaybackMark() | PlaybackPause() | PlaybackResume() | PlaybackStop():
+                self._play(event, now_us)
+
+    def figures(self) -> dict[str, Json]:
+        """The figures as they stand (the module's docstring has the shape)."""
+        suspected, dismissed = self._interruptions["suspected"], self._interruptions["dismissed"]
+        return {
+            "turns": {
+                "ended": self._ended,
+                "interrupted": self._interrupted,
+                "share": _share(self._interrupted, self._ended),
+            },
+            "interruptions": {**self._interruptions, "false_rate": _share(dismissed, suspected)},
+            "cancels": self._cancels.to_json(),
+            "ghost_speech": {
+                "cuts": self._cuts,
+                "ms": self._ghost_samples * 1_000 / REPLY_RATE,
+                "max_ms": self._longest_ghost * 1_000 / REPLY_RATE,
+            },
+            **self._effects.to_json(),
+            "mismatches": dict(self._mismatches),
+        }
+
+    def _play(self, event: Sound, now_us: int) -> None:
+        reply = self._reply(event.reply_id)
+        was_cut = reply.ghost.cut
+        reply.spoken.apply(event)
+        reply.ghost.apply(event, now_us)
+        self._cuts += reply.ghost.cut and not was_cut
+        if reply.ghost.cut and reply.ghost.ghost_samples > reply.ghost_counted:
+            self._ghost_samples += reply.ghost.ghost_samples - reply.ghost_counted
+            reply.ghost_counted = reply.ghost.ghost_samples
+            self._longest_ghost = max(self._longest_ghost, reply.ghost_counted)
+
+    def _end(self, event: ReplyDone) -> None:
+        if event.outcome == "discarded":
+            return
+        reply = self._reply(event.reply_id)
+        for mismatch in reply.spoken.mismatches():
+            self._mismatches[mismatch.kind] += 1
+        key = turn_key(event)
+        if key not in self._turns:
+            self._ended += 1
+            remember(self._turns, key, False, KEPT)
+        if event.outcome == "interrupted" and not reply.by_nobody and not self._turns[key]:
+            self._interrupted += 1
+            self._turns[key] = True
+
+    def _reply(self, reply_id: str) -> _Reply:
+        found = self._replies.get(reply_id)
+        return found or remember(self._replies, reply_id, _Reply(), KEPT)
+
+
+def turn_key(event: Decision) -> str:
+    """What projections know a turn by: what was said unasked has only its reply."""
+    return event.turn_id or event.reply_id
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def figures(entries: Iterable[Entry]) -> dict[str, Json]:
+    """The figures of a whole timeline."""
+    fold = Figures()
+    for entry in entries:
+        fold.apply(entry)
+    return fold.figures()

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { emptyFigures, figures, foldFigures } from '../../web/figures.js';
+
+const FIXTURES = new URL('../fixtures/', import.meta.url);
+const read = (name) => readFileSync(new URL(name, FIXTURES), 'utf8');
+const EXPECTED = JSON.parse(read('figures.expected.json'));
+
+for (const [name, points] of Object.entries(EXPECTED)) {
+  test(`the page folds the same figures as the agent: ${name}`, () => {
+    const left = new Map(points.map((point) => [point.seq, point.figures]));
+    let state = emptyFigures();
+    for (const line of read(`timeline_${name}.jsonl`).trim().split('\n')) {
+      const entry = JSON.parse(line);
+      state = foldFigures(state, entry);
+      if (left.has(entry.seq)) assert.deepEqual(figures(state), left.get(entry.seq), `at ${entry.seq}`);
+      left.delete(entry.seq);
+    }
+    assert.equal(left.size, 0);
+  });
+}
+
+test('the fold is pure, and what it does not know changes nothing', () => {
+  const entries = read('timeline_faults.jsonl').trim().split('\n').map((line) => JSON.parse(line));
+  const half = entries.slice(0, 60).reduce(foldFigures, emptyFigures());
+  const before = JSON.stringify(figures(half));
+  entries.slice(60).reduce(foldFigures, half);
+  assert.equal(JSON.stringify(figures(half)), before);
+  assert.equal(foldFigures(half, { ...entries[0], type: 'steering.queued' }), half);
+});
+
+test('a long session stays small', () => {
+  let state = emptyFigures();
+  const at = (seq, type, payload) => ({ session_id: 's', event_id: `e${seq}`, seq, ts: '', t_ms: seq, now_us: seq * 1000, type, source: '',
+    turn_id: `t${seq}`, parent_event_id: '', payload: { reply_id: `r${seq}`, ...payload } });
+  for (let seq = 1; seq <= 400; seq += 1) {
+    for (const [type, payload] of [['tts.say', { chunk: 0, text: 'a', rests_on: [] }], ['action.proposed', { action_id: `r${seq}:c` }],
+      ['action.committed', { action_id: `r${seq}:c`, late: true }], ['cancel.requested', { target: 'tts' }], ['cancel.ack', { target: 'tts' }],
+      ['cancel.freed', { target: 'tts' }], ['reply.done', { outcome: 'interrupted' }]]) state = foldFigures(state, at(seq, type, payload));
+  }
+  const { turns, late_commits: late, cancels } = figures(state);
+  assert.deepEqual([turns.ended, late.count, cancels.tts.acked], [400, 400, 400]);
+  for (const map of [state.replies, state.turns, state.actions, state.cut, state.untold, state.waiting, state.tells]) assert.ok(map.size <= 256);
+});
