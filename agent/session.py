@@ -260,7 +260,8 @@ class Session:
         if self.timeline.last_seq:
             self.post(SessionResumed(source="driver"))
             return
-        policy = Policy(self.settings.endpointing, self.settings.interruption, self.settings.replies)
+        settings = self.settings
+        policy = Policy(settings.endpointing, settings.interruption, settings.replies, settings.actions)
         self.post(
             SessionCreated(
                 source="driver",

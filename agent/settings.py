@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.conversation.policy import Endpointing, Interruption, Replies
+from agent.conversation.policy import Actions, Endpointing, Interruption, Replies
 
 
 class _Table(BaseModel):
@@ -117,6 +117,7 @@ class Settings(_Table):
     endpointing: Endpointing = Endpointing()
     interruption: Interruption = Interruption()
     replies: Replies = Replies()
+    actions: Actions = Actions()
     brain: BrainSettings = BrainSettings()
     tts: TtsSettings = TtsSettings()
     playout: PlayoutSettings = PlayoutSettings()

@@ -5,7 +5,7 @@ A read is only `requested → started → ended`. A write is an action:
     state       on                    becomes
     requested   its turn committed    proposed
     proposed    policy (risk low)     confirmed
-    proposed    risk high             rejected
+    proposed    the user, asked       confirmed    (see `proposals`)
     confirmed   nothing suspected     started      durable before it is dispatched
     requested, proposed, confirmed
                 interruption, failure rejected
@@ -31,10 +31,16 @@ class Action:
 
     call: ToolCall
     turn_id: str
+    reply_id: str
+    """The reply that waits for it: the one that asked for it, or the one to the user's confirmation."""
     state: State = "requested"
     result: ToolResult | None = None
     orphaned: bool = False
     """It had started when its reply was cancelled or gave up waiting."""
+    proposal_id: str = ""
+    """Event id of its proposal, if the user was asked."""
+    started_id: str = ""
+    """Event id of its start, if the user confirmed it: in prompts that is its call."""
     promised: bool = False
     """The user was told that they would hear how it ended."""
 
@@ -49,6 +55,16 @@ class Action:
     @property
     def action_id(self) -> str:
         return f"{self.call.reply_id}:{self.call.call_id}"
+
+    @property
+    def key(self) -> str:
+        """By which its result is known."""
+        return f"{self.reply_id}:{self.call.call_id}"
+
+    @property
+    def prompt_call_id(self) -> str:
+        """Event id of what stands for its call in prompts, in front of its result."""
+        return self.started_id or self.call.event_id
 
     @property
     def target(self) -> str:

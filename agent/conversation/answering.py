@@ -10,72 +10,56 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
+from agent.conversation import decisions as d
+from agent.conversation import events as e
 from agent.conversation import ladder
+from agent.conversation.acting import Acting
 from agent.conversation.actions import Action
 from agent.conversation.chunker import Chunker
 from agent.conversation.context import Context
 from agent.conversation.deadlines import Deadlines
-from agent.conversation.decisions import (
-    ActionConfirmed,
-    ActionProposed,
-    ActionRejected,
-    ActionStarted,
-    AgentStatus,
-    CancelRequested,
-    Complaint,
-    ModelStart,
-    PlaybackPause,
-    PlaybackRelease,
-    PlaybackResume,
-    ReplyCommitted,
-    ReplyDone,
-    ToolStart,
-    TtsSay,
-)
-from agent.conversation.events import (
-    CancelAck,
-    ModelDone,
-    ModelToken,
-    Phase,
-    PlaybackMark,
-    PlaybackStarted,
-    ToolCall,
-    ToolResult,
-    TtsChunk,
-    TtsFailed,
-)
 from agent.conversation.orphans import Orphans, record_outcome
 from agent.conversation.outbox import Outbox
-from agent.conversation.policy import Replies
+from agent.conversation.policy import Actions, Replies
+from agent.conversation.presence import Presence
+from agent.conversation.proposals import Proposals
 from agent.conversation.reply import Correction, Reply
+from agent.conversation.watch import Watch
 
 MAX_ANNOUNCEMENTS = 16
 """What waits to be said unasked; beyond it the oldest is dropped."""
 APOLOGY = "Sorry, something went wrong there. Please try again."
 TOO_LONG = "Sorry, that took too long. Please try again."
 UNSURE = "I don't know yet whether that worked. I will tell you when I do."
-NOT_ALLOWED = "I am not allowed to do that by myself."
 NOTHING_TO_SAY = "I have nothing to say to that."
 
 
 class Answering:
     """Owns the live reply. Every method is one step of the core at `now_us`."""
 
-    def __init__(self, policy: Replies, outbox: Outbox, deadlines: Deadlines) -> None:
+    def __init__(self, policy: Replies, presence: Presence, outbox: Outbox, deadlines: Deadlines) -> None:
         self.policy = policy
-        self.session_id = ""
         self.reply: Reply | None = None
         self.paused = False
         """While an interruption is suspected: nothing is played and no action starts."""
+        self.proposals = Proposals(outbox, deadlines)
+        self._presence = presence
         self._out = outbox
         self._deadlines = deadlines
+        self._watch = Watch(policy, deadlines)
+        self._acting = Acting(policy, self.proposals, outbox, deadlines)
         self._replies = 0
         self._context = Context(policy.context_events)
         self._orphans = Orphans(outbox, self._context)
         self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
-    def configure(self, policy: Replies) -> None:
-        self.policy = policy
+    def identify(self, session_id: str) -> None:
+        """Name the session; the keys of its actions hold it."""
+        self._acting.session_id = session_id
+
+    def configure(self, policy: Replies, actions: Actions) -> None:
+        self.policy = self._acting.policy = self._watch.policy = policy
+        self.proposals.policy = actions
         self._context.set_limit(policy.context_events)
 
     # ── the life of a reply ──────────────────────────────────────────────────────────────
@@ -86,6 +70,38 @@ class Answering:
         if not speculative:
             self._release(reply, now_us)
         self._start_step(reply, now_us)
+
+    def take_turn(self, turn_id: str, text: str, *, understood: bool, by: str, now_us: int) -> None:
+        """The user's turn has ended with `text`: answer it, or act on what it confirms."""
+        if self.reply is not None and not self.answers(text, understood=understood):
+            self.discard(now_us)
+        verdict = self.proposals.verdict(text, understood=understood)
+        if verdict == "yes":
+            self.carry_out(turn_id, text, by, now_us)
+            return
+        declined = verdict == "no"
+        self.proposals.withdraw("refused" if declined else "the user moved on")
+        if declined:
+            self.discard(now_us)
+            reply = self._new(turn_id, text, understood=understood, committed=True)
+            self._release(reply, now_us)
+            self._say(reply, self.proposals.policy.declined, "claim", ())
+        elif self.reply is not None:
+            self.commit(now_us)
+        else:
+            self.begin(turn_id, text, understood=understood, speculative=False, now_us=now_us)
+
+    def carry_out(self, turn_id: str, text: str, by: str, now_us: int) -> None:
+        """The user confirmed the action that waits: do it, and answer with what came of it."""
+        self.discard(now_us)
+        action = self.proposals.take()
+        reply = self._new(turn_id, text, understood=True, committed=True)
+        self._release(reply, now_us)
+        action.reply_id, action.turn_id = reply.reply_id, turn_id
+        reply.calls[action.call.call_id] = action
+        reply.step_calls.append(action.call.call_id)
+        action.started_id = self._acting.start(reply, action, by, now_us)
+        reply.results.append(action.started_id)
 
     def tell(self, text: str, cause_id: str) -> None:
         """Say this unasked as soon as nobody has the floor: a timer that rings, a correction."""
@@ -110,7 +126,7 @@ class Answering:
         if reply is None or reply.committed:
             return
         reply.committed = True
-        self._out.add(ReplyCommitted(turn_id=reply.turn_id, reply_id=reply.reply_id))
+        self._out.add(d.ReplyCommitted(turn_id=reply.turn_id, reply_id=reply.reply_id))
         self._release(reply, now_us)
         self._advance_actions(reply, now_us)
         self._proceed(reply, now_us)
@@ -127,9 +143,7 @@ class Answering:
         """The user's turn belongs to the context of whatever is answered next."""
         self._context.add(turn_end_id)
 
-    def interrupt(
-        self, by: str, heard_samples: int, method: Literal["sent", "device_cut"], now_us: int, *, say_again: bool
-    ) -> None:
+    def interrupt(self, by: str, heard_samples: int, method: ladder.Heard, now_us: int, *, say_again: bool) -> None:
         """Climb the ladder for the live, committed reply.
 
         `say_again`: an announcement of which nothing was heard waits for its turn once more.
@@ -156,7 +170,7 @@ class Answering:
         if self.reply is not None and not self.paused:
             self.paused = True
             self.reply.playback.pause()
-            self._out.add(PlaybackPause(turn_id=self.reply.turn_id, reply_id=self.reply.reply_id))
+            self._out.add(d.PlaybackPause(turn_id=self.reply.turn_id, reply_id=self.reply.reply_id))
 
     def resume(self, heard_samples: int, at: str, now_us: int) -> None:
         """It was no interruption: play on from where the reply stopped being audible."""
@@ -166,53 +180,54 @@ class Answering:
         self.paused = False
         sample = reply.playback.resume_point(heard_samples, at)
         reply.playback.resume(sample)
-        self._out.add(PlaybackResume(turn_id=reply.turn_id, reply_id=reply.reply_id, sample=sample))
+        self._watch.playback(reply, now_us)
+        self._out.add(d.PlaybackResume(turn_id=reply.turn_id, reply_id=reply.reply_id, sample=sample))
         self._advance_actions(reply, now_us)
         self._proceed(reply, now_us)
 
     # ── facts ────────────────────────────────────────────────────────────────────────────
 
-    def on_token(self, fact: ModelToken, now_us: int) -> None:
+    def on_token(self, fact: e.ModelToken, now_us: int) -> None:
         reply = self._live(fact.reply_id)
         if reply is None or fact.step != reply.step or not reply.model_running:
             return
-        self._await_model(now_us)
+        self._watch.model(now_us)
         room = self.policy.max_reply_chars - reply.chars
         text = fact.text[: max(0, room)]
         reply.chars += len(text)
-        if reply.step_calls:
+        if reply.step_calls or reply.asking:
             reply.held_text += text
             return
         self._say_claims(reply, reply.chunker.push(text))
 
-    def on_call(self, fact: ToolCall, now_us: int) -> None:
+    def on_call(self, fact: e.ToolCall, now_us: int) -> None:
         reply = self._live(fact.reply_id)
         if reply is None or fact.step != reply.step or not reply.model_running or fact.call_id in reply.calls:
             return
         if len(reply.calls) >= self.policy.max_calls:
             too_many = f"more than {self.policy.max_calls} tool calls in one reply; this one is left out"
-            self._out.add(Complaint(reply_id=reply.reply_id, code="limit.calls", message=too_many))
+            self._out.add(d.Complaint(reply_id=reply.reply_id, code="limit.calls", message=too_many))
             return
-        self._await_model(now_us)
+        self._watch.model(now_us)
         self._say_claims(reply, reply.chunker.flush())
-        reply.calls[fact.call_id] = Action(fact, reply.turn_id)
+        reply.calls[fact.call_id] = Action(fact, reply.turn_id, reply.reply_id)
         reply.step_calls.append(fact.call_id)
         reply.results.append(fact.event_id)
         self._advance_actions(reply, now_us)
 
-    def on_model_done(self, fact: ModelDone, now_us: int) -> None:
+    def on_model_done(self, fact: e.ModelDone, now_us: int) -> None:
         reply = self._live(fact.reply_id)
         if reply is None or fact.step != reply.step or not reply.model_running:
             return
         reply.model_running = False
-        self._deadlines.clear("model")
+        self._watch.model_ended()
         if fact.error:
             self._give_up(reply, APOLOGY, now_us)
         elif not reply.step_calls:
             self._say_claims(reply, reply.chunker.flush())
         self._proceed(reply, now_us)
 
-    def on_result(self, fact: ToolResult, now_us: int) -> None:
+    def on_result(self, fact: e.ToolResult, now_us: int) -> None:
         reply = self._live(fact.reply_id)
         if fact.corrects:
             self._correct(fact)
@@ -229,36 +244,40 @@ class Answering:
             record_outcome(action, self._out, late=False)
             self._proceed(reply, now_us)
 
-    def on_chunk(self, fact: TtsChunk, now_us: int) -> None:
+    def on_chunk(self, fact: e.TtsChunk, now_us: int) -> None:
         if reply := self._live(fact.reply_id):
             reply.playback.synthesised(fact)
+            self._watch.playback(reply, now_us)
             self._proceed(reply, now_us)
 
-    def on_tts_failed(self, fact: TtsFailed, now_us: int) -> None:
+    def on_tts_failed(self, fact: e.TtsFailed, now_us: int) -> None:
         if reply := self._live(fact.reply_id):
             reply.playback.failed(fact.chunk)
             self._status(reply, "failed", fact.message)
             self._proceed(reply, now_us)
 
-    def on_started(self, fact: PlaybackStarted) -> None:
+    def on_started(self, fact: e.PlaybackStarted) -> None:
         reply = self._live(fact.reply_id)
         if reply is not None and not self.paused:
             reply.playback.started()
             self._status(reply, "speaking")
 
-    def on_mark(self, fact: PlaybackMark, now_us: int) -> None:
+    def on_mark(self, fact: e.PlaybackMark, now_us: int) -> None:
         if reply := self._live(fact.reply_id):
             reply.playback.mark(fact.sample)
+            self._watch.playback(reply, now_us)
             self._proceed(reply, now_us)
 
-    def on_ack(self, fact: CancelAck) -> None:
-        self._deadlines.clear(f"cancel:{fact.reply_id}:{fact.target}")
+    def on_ack(self, fact: e.CancelAck) -> None:
+        self._watch.acked(fact.reply_id, fact.target)
 
     def on_deadline(self, name: str, now_us: int) -> None:
         """A deadline of this side passed: `preface`, `model`, `tool:…` or `cancel:…`."""
         if name.startswith("cancel:"):
             _, reply_id, target = name.split(":", 2)
-            self._out.add(Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time"))
+            self._out.add(
+                d.Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time")
+            )
             return
         reply = self.reply
         if reply is None:
@@ -266,6 +285,10 @@ class Answering:
         if name == "preface" and reply.thinking and not reply.playback.said:
             self._status(reply, "working")
             self._say(reply, self.policy.preface_text, "preface", ())
+        elif name == "dead_air" and reply.thinking:
+            self._break_silence(reply, now_us)
+        elif name == "stalled" and reply.committed and not self.paused and reply.playback.ready:
+            self._give_up_playback(reply, now_us)
         elif name == "model" and reply.model_running:
             self._give_up(reply, TOO_LONG, now_us)
             self._proceed(reply, now_us)
@@ -283,9 +306,9 @@ class Answering:
         reply.step += 1
         reply.step_calls = []
         reply.model_running = True
-        self._await_model(now_us)
+        self._watch.model(now_us)
         self._out.add(
-            ModelStart(
+            d.ModelStart(
                 turn_id=reply.turn_id,
                 reply_id=reply.reply_id,
                 step=reply.step,
@@ -297,43 +320,9 @@ class Answering:
             )
         )
 
-    def _await_model(self, now_us: int) -> None:
-        self._deadlines.set("model", now_us + self.policy.model_timeout_ms * 1_000)
-
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
-        """Start what may start now."""
-        for call_id in reply.step_calls:
-            action = reply.calls[call_id]
-            if action.over or action.state == "started":
-                continue
-            if not action.write:
-                self._start_tool(reply, action, now_us)
-            elif reply.committed and not self.paused:
-                self._commit_point(reply, action, now_us)
-
-    def _start_tool(self, reply: Reply, action: Action, now_us: int) -> None:
-        action.state = "started"
-        self._deadlines.set(action.target, now_us + self.policy.tool_timeout_ms * 1_000)
-        call = action.call
-        ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
-        self._out.add(ToolStart(call_id=call.call_id, name=call.name, arguments=call.arguments, **ids))
-
-    def _commit_point(self, reply: Reply, action: Action, now_us: int) -> None:
-        call = action.call
-        ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
-        name_and_id = {"action_id": action.action_id, "name": call.name}
-        self._out.add(ActionProposed(arguments=call.arguments, **name_and_id, **ids))
-        if call.risk != "low":
-            action.state = "rejected"
-            self._out.add(ActionRejected(action_id=action.action_id, reason="needs confirmation", **ids))
-            self._give_up(reply, NOT_ALLOWED, now_us)
-            self._proceed(reply, now_us)
-            return
-        confirmation = self._out.add(ActionConfirmed(action_id=action.action_id, by="policy", **ids))
-        action.state = "started"
-        self._deadlines.set(action.target, now_us + self.policy.tool_timeout_ms * 1_000)
-        key = f"{action.action_id}:{self.session_id}:{reply.turn_id}:{confirmation}"
-        self._out.add(ActionStarted(arguments=call.arguments, idempotency_key=key, **name_and_id, **ids))
+        for question in self._acting.advance(reply, now_us, held=self.paused):
+            self._say(reply, question, "claim", ())
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:
         action = next((a for a in reply.calls.values() if a.target == target and a.state == "started"), None)
@@ -363,15 +352,21 @@ class Answering:
         self._say_corrections(reply)
         if not reply.playback.said:
             self._say(reply, NOTHING_TO_SAY, "claim", ())
-        if reply.committed and reply.playback.all_sent and not self.paused:
-            sent = reply.playback.total_samples
-            stop_id = self._out.add(ladder.stop_playback(reply, sent, "complete"))
+        if reply.committed and not self.paused and (method := self._delivered(reply)):
+            sent = reply.playback.total_samples if method == "complete" else 0
+            stop_id = self._out.add(ladder.stop_playback(reply, sent, method))
             self._end(reply, "failed" if reply.failed or reply.playback.lost_text else "completed", stop_id)
 
-    def _say(self, reply: Reply, text: str, phase: Phase, rests_on: tuple[str, ...]) -> int:
+    def _delivered(self, reply: Reply) -> Literal["", "complete", "shown"]:
+        """How all of the reply has reached the user, if it has."""
+        if reply.playback.all_sent:
+            return "complete"
+        return "shown" if not self._presence and reply.playback.all_synthesised else ""
+
+    def _say(self, reply: Reply, text: str, phase: e.Phase, rests_on: tuple[str, ...]) -> int:
         chunk = reply.playback.say(text, phase, rests_on)
         ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
-        self._out.add(TtsSay(chunk=chunk, text=text, phase=phase, rests_on=rests_on, **ids))
+        self._out.add(d.TtsSay(chunk=chunk, text=text, phase=phase, rests_on=rests_on, **ids))
         return chunk
 
     def _say_claims(self, reply: Reply, pieces: list[str]) -> None:
@@ -387,7 +382,24 @@ class Answering:
         if all(said.text != text for said in reply.playback.said):
             self._say(reply, text, "claim", ())
 
-    def _correct(self, fact: ToolResult) -> None:
+    def _break_silence(self, reply: Reply, now_us: int) -> None:
+        """The dead-air watchdog: who waits is told why."""
+        self._watch.silence(now_us)
+        if reply.committed and not self.paused and reply.playback.all_sent:
+            self._status(reply, "working")
+            self._say(reply, self.policy.dead_air_text, "preface", ())
+
+    def _give_up_playback(self, reply: Reply, now_us: int) -> None:
+        """Nobody takes the audio: the reply ends with what was taken, and the conversation goes on."""
+        stalled = f"speech of {reply.reply_id} has not been played for {self.policy.stalled_ms} ms; no device takes it"
+        self._out.add(
+            d.Complaint(turn_id=reply.turn_id, reply_id=reply.reply_id, code="playback.stalled", message=stalled)
+        )
+        stop_id = self._out.add(ladder.stop_playback(reply, reply.playback.sent_samples, "sent"))
+        self._stop_work(reply, "failed", now_us, speech_too=True)
+        self._end(reply, "failed", stop_id)
+
+    def _correct(self, fact: e.ToolResult) -> None:
         """A result turned out wrong: who was or will be told something resting on it is told so."""
         reply = self.reply
         text = f"Correction: {fact.message}"
@@ -422,32 +434,34 @@ class Answering:
     def _release(self, reply: Reply, now_us: int) -> None:
         if reply.text:
             self._status(reply, "thinking")
-            self._deadlines.set("preface", now_us + self.policy.preface_after_ms * 1_000)
-        self._out.add(PlaybackRelease(turn_id=reply.turn_id, reply_id=reply.reply_id))
+            self._watch.preface(now_us)
+        self._watch.playback(reply, now_us)
+        self._out.add(d.PlaybackRelease(turn_id=reply.turn_id, reply_id=reply.reply_id))
 
     def _stop_work(self, reply: Reply, reason: str, now_us: int, *, speech_too: bool = False) -> None:
         """Rungs 3 and 4. Without `speech_too` what was said already is still spoken."""
         for rung in ladder.cancel(reply, reason, speech_too=speech_too):
             self._out.add(rung)
-            if isinstance(rung, CancelRequested):
-                at_us = now_us + self.policy.cancel_timeout_ms * 1_000
-                self._deadlines.set(f"cancel:{rung.reply_id}:{rung.target}", at_us)
+            if isinstance(rung, d.CancelRequested):
+                self._watch.cancel(rung.reply_id, rung.target, now_us)
         reply.model_running = False
-        self._deadlines.clear("model")
+        self._watch.model_ended()
         for action in reply.calls.values():
-            if action.state != "started":
-                action.state = action.state if action.over else "rejected" if action.write else "ended"
-            elif not action.write:
+            if action.state == "requested":
+                action.state = "rejected" if action.write else "ended"
+            elif action.state == "started" and not action.write:
                 action.state = "ended"
                 self._deadlines.clear(action.target)
-            elif speech_too:
+            elif action.state == "started" and speech_too:
                 self._orphans.add(action)
+        self.proposals.reply_ended(reply.reply_id, heard=False)
 
     def _end(self, reply: Reply, outcome: Literal["completed", "discarded", "failed"], stop_id: str = "") -> None:
-        self._out.add(ReplyDone(turn_id=reply.turn_id, reply_id=reply.reply_id, outcome=outcome))
+        self._out.add(d.ReplyDone(turn_id=reply.turn_id, reply_id=reply.reply_id, outcome=outcome))
         if outcome == "discarded":
             self._clear(reply)
         else:
+            self.proposals.reply_ended(reply.reply_id, heard=outcome == "completed")
             self._status(reply, "listening")
             self._forget(reply, stop_id)
 
@@ -457,13 +471,17 @@ class Answering:
         A call without a result is left out: half an exchange would mislead every later prompt.
         """
         for action in reply.calls.values():
-            if action.result is not None and not action.orphaned:
-                self._context.add(action.call.event_id, action.result.event_id)
+            if action.proposal_id and action.reply_id == reply.reply_id and not action.started_id:
+                self._context.add(action.call.event_id, action.proposal_id)
+            elif action.result is not None and not action.orphaned:
+                self._context.add(action.prompt_call_id, action.result.event_id)
         self._context.add(stop_id)
         self._clear(reply)
 
     def _clear(self, reply: Reply) -> None:
-        self._deadlines.clear("preface", "model", *(action.target for action in reply.calls.values()))
+        self._deadlines.clear(
+            "preface", "model", "dead_air", "stalled", *(action.target for action in reply.calls.values())
+        )
         self.reply = None
         self.paused = False
 
@@ -476,4 +494,4 @@ class Answering:
         status: Literal["listening", "thinking", "working", "speaking", "failed"],
         detail: str = "",
     ) -> None:
-        self._out.add(AgentStatus(turn_id=reply.turn_id, reply_id=reply.reply_id, status=status, detail=detail))
+        self._out.add(d.AgentStatus(turn_id=reply.turn_id, reply_id=reply.reply_id, status=status, detail=detail))

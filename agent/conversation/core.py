@@ -16,6 +16,7 @@ interrupts a reply first ends it.
 
 from __future__ import annotations
 
+from agent.conversation import events as e
 from agent.conversation.answering import Answering
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import (
@@ -28,42 +29,11 @@ from agent.conversation.decisions import (
     TurnStart,
 )
 from agent.conversation.endpointing import completeness, delay_ms
-from agent.conversation.events import (
-    AsrFailed,
-    AsrFinal,
-    AsrPartial,
-    CancelAck,
-    ControlDone,
-    ControlStop,
-    ControlTalk,
-    DeadlinePassed,
-    DeviceCut,
-    DeviceJoined,
-    DeviceLeft,
-    Event,
-    Json,
-    ModelDone,
-    ModelToken,
-    PlaybackMark,
-    PlaybackStarted,
-    ReminderDue,
-    SessionClosed,
-    SessionCreated,
-    SessionResumed,
-    SettingsChanged,
-    SpeechStarted,
-    SpeechStopped,
-    SpeechVoiced,
-    TextInput,
-    ToolCall,
-    ToolResult,
-    TtsChunk,
-    TtsFailed,
-)
 from agent.conversation.interruption import Interruptions, judge
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
+from agent.conversation.steering import Steering
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
 
 SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
@@ -82,7 +52,8 @@ class Conversation:
         self._out = Outbox()
         self._deadlines = Deadlines()
         self._presence = Presence()
-        self._answering = Answering(self.policy.replies, self._out, self._deadlines)
+        self._answering = Answering(self.policy.replies, self._presence, self._out, self._deadlines)
+        self._steering = Steering(self._out)
         self._interruptions = Interruptions(
             self.policy.interruption, self._answering, self._presence, self._out, self._deadlines
         )
@@ -90,12 +61,13 @@ class Conversation:
         self._turn: Turn | None = None
         self._turns = 0
 
-    def handle(self, fact: Event, now_us: int) -> tuple[Decision, ...]:
+    def handle(self, fact: e.Event, now_us: int) -> tuple[Decision, ...]:
         """Take one fact at `now_us` (never less than before); return what follows from it."""
         self._now_us = now_us
         self._out.begin(fact.event_id)
         self._dispatch(fact)
         self._settle_turn()
+        self._settle_steering()
         self._settle_announcements()
         return self._out.take()
 
@@ -103,69 +75,76 @@ class Conversation:
         """When a `DeadlinePassed` fact is wanted, if nothing happens before."""
         return self._deadlines.next_us()
 
-    def _dispatch(self, fact: Event) -> None:
+    def _dispatch(self, fact: e.Event) -> None:
         match fact:
-            case SpeechStarted() | SpeechVoiced() | SpeechStopped() | AsrPartial() | AsrFinal() | AsrFailed():
+            case (
+                e.SpeechStarted() | e.SpeechVoiced() | e.SpeechStopped() | e.AsrPartial() | e.AsrFinal() | e.AsrFailed()
+            ):
                 self._on_hearing(fact)
-            case TextInput() | ControlTalk() | ControlDone() | ControlStop() | DeviceCut():
+            case (
+                e.TextInput() | e.ControlTalk() | e.ControlDone() | e.ControlStop() | e.ControlConfirm() | e.DeviceCut()
+            ):
                 self._on_control(fact)
-            case ReminderDue():
+            case e.ReminderDue():
                 self._answering.tell(fact.text, fact.event_id)
-            case DeadlinePassed():
+            case e.DeadlinePassed():
                 self._on_deadlines()
-            case SessionCreated() | SessionResumed() | SessionClosed() | SettingsChanged():
+            case e.SessionCreated() | e.SessionResumed() | e.SessionClosed() | e.SettingsChanged():
                 self._on_session(fact)
-            case DeviceJoined() | DeviceLeft():
+            case e.DeviceJoined() | e.DeviceLeft():
                 self._on_device(fact)
             case _:
                 self._on_work(fact)
 
-    def _on_work(self, fact: Event) -> None:
+    def _on_work(self, fact: e.Event) -> None:
         """What the loops report of the agent's own work."""
         now_us, agent = self._now_us, self._answering
         match fact:
-            case ModelToken():
+            case e.ModelToken():
                 agent.on_token(fact, now_us)
-            case ToolCall():
+            case e.ToolCall():
                 agent.on_call(fact, now_us)
-            case ModelDone():
+            case e.ModelDone():
                 agent.on_model_done(fact, now_us)
-            case ToolResult():
+            case e.ToolResult():
                 agent.on_result(fact, now_us)
-            case TtsChunk():
+            case e.TtsChunk():
                 agent.on_chunk(fact, now_us)
-            case TtsFailed():
+            case e.TtsFailed():
                 agent.on_tts_failed(fact, now_us)
-            case PlaybackStarted():
+            case e.PlaybackStarted():
                 agent.on_started(fact)
-            case PlaybackMark():
+            case e.PlaybackMark():
                 agent.on_mark(fact, now_us)
-            case CancelAck():
+            case e.CancelAck():
                 agent.on_ack(fact)
 
     # ── session and devices ──────────────────────────────────────────────────────────────
 
-    def _on_session(self, fact: Event) -> None:
+    def _on_session(self, fact: e.Event) -> None:
         match fact:
-            case SessionCreated():
-                self._answering.session_id = fact.session_id
+            case e.SessionCreated():
+                self._answering.identify(fact.session_id)
                 self._set_policy(Policy.from_dict(fact.policy))
-            case SettingsChanged():
+            case e.SettingsChanged():
                 self._change_settings(fact.changes)
-            case SessionClosed():
+            case e.SessionClosed():
                 self._abandon("session", "closed")
+                self._answering.proposals.withdraw("closed")
+                self._steering.clear()
                 self._presence.clear()
-            case SessionResumed():
+            case e.SessionResumed():
                 self._abandon("restart", "restart")
+                self._answering.proposals.withdraw("restart")
                 self._presence.clear()
                 self._speech = Speech()
                 self._answering.settle_after_restart(fact.event_id)
 
-    def _on_device(self, fact: Event) -> None:
+    def _on_device(self, fact: e.Event) -> None:
         match fact:
-            case DeviceJoined():
+            case e.DeviceJoined():
                 self._presence.join(fact)
-            case DeviceLeft():
+            case e.DeviceLeft():
                 turn = self._turn
                 if self._presence.leave(fact):
                     self._abandon(f"device:{fact.device_id}", "device_left")
@@ -174,10 +153,10 @@ class Conversation:
 
     def _set_policy(self, policy: Policy) -> None:
         self.policy = policy
-        self._answering.configure(policy.replies)
+        self._answering.configure(policy.replies, policy.actions)
         self._interruptions.policy = policy.interruption
 
-    def _change_settings(self, changes: dict[str, Json]) -> None:
+    def _change_settings(self, changes: dict[str, e.Json]) -> None:
         """All of the changes that concern the conversation, or none if they cannot be."""
         mine = {key: value for key, value in changes.items() if key.partition(".")[0] in TABLES}
         try:
@@ -199,22 +178,22 @@ class Conversation:
     def _reply_live(self) -> bool:
         return self._answering.reply is not None and self._answering.reply.committed
 
-    def _on_hearing(self, fact: Event) -> None:
+    def _on_hearing(self, fact: e.Event) -> None:
         speech = self._speech
         match fact:
-            case SpeechStarted():
+            case e.SpeechStarted():
                 self._on_speech_started(fact)
-            case SpeechVoiced() if fact.utterance == speech.utterance and speech.active:
+            case e.SpeechVoiced() if fact.utterance == speech.utterance and speech.active:
                 speech.voiced(fact.voiced_ms)
                 self._judge_sound()
-            case SpeechStopped() if fact.utterance == speech.utterance and speech.active:
+            case e.SpeechStopped() if fact.utterance == speech.utterance and speech.active:
                 self._on_speech_stopped(fact)
-            case AsrPartial() if fact.utterance == speech.utterance and not speech.settled:
+            case e.AsrPartial() if fact.utterance == speech.utterance and not speech.settled:
                 speech.hypothesis(fact.text, self._now_us)
                 self._judge_sound()
-            case AsrFinal() if self._awaited(fact.utterance):
+            case e.AsrFinal() if self._awaited(fact.utterance):
                 self._on_final(fact)
-            case AsrFailed() if self._awaited(fact.utterance):
+            case e.AsrFailed() if self._awaited(fact.utterance):
                 self._on_asr_failed(fact)
 
     def _awaited(self, utterance: int) -> bool:
@@ -224,7 +203,7 @@ class Conversation:
             return utterance in (turn.asked_utterance, speech.utterance)
         return utterance == speech.utterance and not speech.settled and not speech.active
 
-    def _on_speech_started(self, fact: SpeechStarted) -> None:
+    def _on_speech_started(self, fact: e.SpeechStarted) -> None:
         self._speech = self._speech.goes_on(fact.utterance)
         if self._reply_live:
             if self.policy.interruption.mode != "never":
@@ -235,7 +214,7 @@ class Conversation:
             self._deadlines.clear("endpoint", "final")
             self._answering.discard(self._now_us)
 
-    def _on_speech_stopped(self, fact: SpeechStopped) -> None:
+    def _on_speech_stopped(self, fact: e.SpeechStopped) -> None:
         speech = self._speech
         speech.active = False
         speech.end_us = fact.end_us
@@ -245,7 +224,7 @@ class Conversation:
         if self._turn is not None:
             self._await_final()
 
-    def _on_final(self, fact: AsrFinal) -> None:
+    def _on_final(self, fact: e.AsrFinal) -> None:
         speech = self._speech
         speech.hypothesis(fact.text, self._now_us)
         speech.final = fact
@@ -253,10 +232,10 @@ class Conversation:
         if self._turn is None:
             self._judge_final(fact)
 
-    def _on_asr_failed(self, fact: AsrFailed) -> None:
+    def _on_asr_failed(self, fact: e.AsrFailed) -> None:
         speech = self._speech
         if speech.text or self._turn is None:
-            text = AsrFinal(event_id=fact.event_id, utterance=fact.utterance, text=speech.text, understood=False)
+            text = e.AsrFinal(event_id=fact.event_id, utterance=fact.utterance, text=speech.text, understood=False)
             self._on_final(text)
             return
         self._close_turn_unanswered("asr_failed")
@@ -274,7 +253,7 @@ class Conversation:
         if verdict == "confirm":
             self._confirm("vad", evidence)
 
-    def _judge_final(self, final: AsrFinal) -> None:
+    def _judge_final(self, final: e.AsrFinal) -> None:
         """All that will be known of a sound is known."""
         policy, speech = self.policy.interruption, self._speech
         verdict, evidence = judge(final.text, speech.voiced_ms, final=True, understood=final.understood, policy=policy)
@@ -297,22 +276,39 @@ class Conversation:
 
     # ── explicit controls ────────────────────────────────────────────────────────────────
 
-    def _on_control(self, fact: Event) -> None:
+    def _on_control(self, fact: e.Event) -> None:
         match fact:
-            case TextInput():
+            case e.TextInput():
                 self._on_text(fact)
-            case ControlTalk():
+            case e.ControlTalk():
                 self._on_talk(fact)
-            case ControlDone() if self._turn is not None:
+            case e.ControlDone() if self._turn is not None:
                 self._close_by("done")
-            case ControlStop():
+            case e.ControlStop():
                 reply = self._answering.reply
                 if reply is not None and fact.reply_id in ("", reply.reply_id):
                     self._confirm(fact.source, "stop")
-            case DeviceCut():
+            case e.ControlConfirm():
+                self._on_card(fact)
+            case e.DeviceCut():
                 self._on_device_cut(fact)
 
-    def _on_talk(self, fact: ControlTalk) -> None:
+    def _on_card(self, fact: e.ControlConfirm) -> None:
+        """The card of a proposed action was answered. Whoever comes second is told that it is settled."""
+        proposals = self._answering.proposals
+        if not proposals.named(fact.action_id):
+            stale = f"{fact.action_id} does not wait for a confirmation (any more)"
+            self._out.add(Complaint(turn_id=self.turn_id, code="action.stale", message=stale))
+            return
+        proposals.seen()
+        if self._reply_live:
+            self._confirm(fact.source, "card")
+        self._close_turn_unanswered("card")
+        self._open_turn()
+        words = self.policy.actions.affirmations if fact.accept else self.policy.actions.refusals
+        self._end_turn(words[0], understood=True, evidence={"control": "card"}, by=fact.source)
+
+    def _on_talk(self, fact: e.ControlTalk) -> None:
         """Push-to-talk goes down or up."""
         if not fact.on:
             if self._turn is not None and self._turn.held:
@@ -326,7 +322,7 @@ class Conversation:
             self._turn.held, self._turn.held_by = True, fact.source
             self._deadlines.clear("endpoint", "final")
 
-    def _on_device_cut(self, fact: DeviceCut) -> None:
+    def _on_device_cut(self, fact: e.DeviceCut) -> None:
         """A device silenced its own playback, or takes that back."""
         if fact.undo:
             self._interruptions.undo(self.turn_id, self._now_us)
@@ -334,15 +330,22 @@ class Conversation:
             hearing = self._speech.active
             self._interruptions.device_cut(fact.source, self.turn_id, self._now_us, hearing=hearing)
 
-    def _on_text(self, fact: TextInput) -> None:
-        text = fact.text.strip()
-        if not text:
+    def _on_text(self, fact: e.TextInput) -> None:
+        if not fact.text.strip():
             return
+        when = fact.when or self.policy.replies.steering
+        reply = self._answering.reply
+        if when == "now" or (not self._steering and (reply is None or not reply.playback.begun)):
+            self._apply_text(fact)
+        else:
+            self._steering.queue(fact, when, self.turn_id, reply.reply_id if reply else "")
+
+    def _apply_text(self, fact: e.TextInput) -> None:
         if self._reply_live:
             self._confirm(fact.source, "typed")
         self._close_turn_unanswered("typed")
         self._open_turn()
-        self._end_turn(text, understood=True, evidence={"control": "typed"})
+        self._end_turn(fact.text.strip(), understood=True, evidence={"control": "typed"}, by="typed")
 
     def _close_by(self, control: Control) -> None:
         """An explicit control ends the turn as soon as its final text is known."""
@@ -389,21 +392,23 @@ class Conversation:
         if self.policy.replies.speculate and not self._is_false_turn(final):
             self._speculate(turn.turn_id, final)
 
-    def _speculate(self, turn_id: str, final: AsrFinal) -> None:
+    def _speculate(self, turn_id: str, final: e.AsrFinal) -> None:
         """Answer before the turn has ended, unless that is under way."""
         agent = self._answering
         if agent.reply is not None and not agent.answers(final.text, understood=final.understood):
             agent.discard(self._now_us)
+        if agent.proposals.verdict(final.text, understood=final.understood) != "other":
+            return  # it confirms or refuses: there is nothing to prepare
         if agent.reply is None:
             agent.begin(turn_id, final.text, understood=final.understood, speculative=True, now_us=self._now_us)
 
-    def _is_false_turn(self, final: AsrFinal) -> bool:
+    def _is_false_turn(self, final: e.AsrFinal) -> bool:
         control = self._turn.control if self._turn else ""
         return is_false_turn(final, self._speech.voiced_ms, self.policy.interruption, control)
 
-    def _end_by_evidence(self, final: AsrFinal, judged: str) -> None:
+    def _end_by_evidence(self, final: e.AsrFinal, judged: str) -> None:
         speech = self._speech
-        evidence: dict[str, Json] = {
+        evidence: dict[str, e.Json] = {
             "control": self._turn.control if self._turn else "",
             "silence_ms": 0 if speech.active else (self._now_us - speech.end_us) // 1_000,
             "stable_ms": (self._now_us - speech.changed_us) // 1_000,
@@ -413,7 +418,7 @@ class Conversation:
         text = "" if self._is_false_turn(final) else final.text
         self._end_turn(text, understood=final.understood, evidence=evidence)
 
-    def _end_turn(self, text: str, *, understood: bool, evidence: dict[str, Json]) -> None:
+    def _end_turn(self, text: str, *, understood: bool, evidence: dict[str, e.Json], by: str = "voice") -> None:
         turn = self._turn
         if turn is None:
             return
@@ -421,17 +426,12 @@ class Conversation:
         self._turn = None
         self._deadlines.clear("endpoint", "final", "max_turn")
         self._forget_speech()
-        agent = self._answering
-        if agent.reply is not None and not agent.answers(text, understood=understood):
-            agent.discard(self._now_us)
-        if not text:
-            self._out.add(AgentStatus(turn_id=turn.turn_id, status="listening"))
-        elif agent.reply is not None:
-            agent.commit(self._now_us)
-        else:
-            agent.begin(turn.turn_id, text, understood=understood, speculative=False, now_us=self._now_us)
         if text:
-            agent.note_turn(end_id)
+            self._answering.take_turn(turn.turn_id, text, understood=understood, by=by, now_us=self._now_us)
+            self._answering.note_turn(end_id)
+        else:
+            self._answering.discard(self._now_us)
+            self._out.add(AgentStatus(turn_id=turn.turn_id, status="listening"))
 
     def _close_turn_unanswered(self, evidence: str) -> None:
         if self._turn is not None:
@@ -453,6 +453,8 @@ class Conversation:
                     self._interruptions.dismiss("no_words", self.turn_id, self._now_us)
                 case "device_window":
                     self._interruptions.dismiss("not_borne_out", self.turn_id, self._now_us)
+                case "proposal":
+                    self._answering.proposals.withdraw("no answer")
                 case "max_turn":
                     self._close_by("max_turn")
                 case "endpoint":
@@ -469,7 +471,15 @@ class Conversation:
             self._close_turn_unanswered("asr_late")
             self._answering.tell(HEARING_FAILED, late_id)
             return
-        speech.final = AsrFinal(utterance=speech.utterance, text=speech.text, understood=False)
+        speech.final = e.AsrFinal(utterance=speech.utterance, text=speech.text, understood=False)
+
+    def _settle_steering(self) -> None:
+        """A typed message that waits is the user's turn once its time has come."""
+        if not self._steering or self._turn is not None or self._speech.active or self._answering.paused:
+            return
+        reply = self._answering.reply
+        if reply is None or (reply.committed and self._steering.sentence_over(reply.reply_id, reply.playback)):
+            self._apply_text(self._steering.take(self.turn_id))
 
     def _settle_announcements(self) -> None:
         """When nobody has the floor, say what is waiting to be said."""

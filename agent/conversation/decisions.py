@@ -119,14 +119,21 @@ class ReplyDone(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionProposed(Decision):
+    """`ask`: it waits for the user, who is told `proposal`; else policy confirms it."""
+
     type: ClassVar[str] = "action.proposed"
     action_id: str
     name: str
     arguments: dict[str, Json]
+    call_id: str = ""
+    ask: bool = False
+    proposal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionConfirmed(Decision):
+    """`by`: `policy`, `voice`, `typed`, or the device whose card was answered."""
+
     type: ClassVar[str] = "action.confirmed"
     action_id: str
     by: str
@@ -150,6 +157,7 @@ class ActionStarted(Decision):
     name: str
     arguments: dict[str, Json]
     idempotency_key: str
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +174,15 @@ class ActionFailed(Decision):
     type: ClassVar[str] = "action.failed"
     action_id: str
     error_class: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionReverted(Decision):
+    """It was committed, and has been undone by `by_action_id`."""
+
+    type: ClassVar[str] = "action.reverted"
+    action_id: str
+    by_action_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,14 +236,35 @@ class PlaybackStop(Decision):
 
     `method` says how the heard part was measured: all of it was sent (`complete`), up to the
     last sample sent (`sent`), or that less the device's output latency because the device cut
-    its own playback (`device_cut`).
+    its own playback (`device_cut`). `shown`: no device has a loudspeaker, so all of it was read.
     """
 
     type: ClassVar[str] = "playback.stop"
     heard_ms: int
     heard_text: str
     unheard_text: str
-    method: Literal["complete", "sent", "device_cut", "never_started"]
+    method: Literal["complete", "shown", "sent", "device_cut", "never_started"]
+
+
+# ── steering ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringQueued(Decision):
+    """A typed message waits behind what is being said: until the sentence ends, or the reply."""
+
+    type: ClassVar[str] = "steering.queued"
+    text: str
+    when: Literal["sentence", "after"]
+    queued_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringApplied(Decision):
+    """It is the user's turn now. Each queued message is applied exactly once, in order."""
+
+    type: ClassVar[str] = "steering.applied"
+    queued_id: str
 
 
 # ── interruption and cancellation ────────────────────────────────────────────────────────

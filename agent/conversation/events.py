@@ -153,10 +153,11 @@ class AsrFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextInput(Event):
-    """The user typed a whole message."""
+    """The user typed a whole message. `when`: it may interrupt what is being said; empty is as configured."""
 
     type: ClassVar[str] = "text.input"
     text: str
+    when: Literal["", "now", "sentence", "after"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +181,16 @@ class ControlStop(Event):
 
     type: ClassVar[str] = "control.stop"
     reply_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlConfirm(Event):
+    """A button on the card of a proposed action. It names what it confirms: a proposal that
+    changed is another action."""
+
+    type: ClassVar[str] = "control.confirm"
+    action_id: str
+    accept: bool
 
 
 # ── the agent's work ─────────────────────────────────────────────────────────────────────
@@ -209,6 +220,12 @@ class ToolCall(Event):
     risk: Literal["low", "high"] = "low"
     idempotent: bool = False
     reversible: bool = False
+    confirm: Literal["policy", "user"] = "policy"
+    """`user`: policy never confirms it, whatever its risk."""
+    proposal: str = ""
+    """What is asked before it is done, as a sentence: "Send an email to Anna saying hello." """
+    reverts: str = ""
+    """The action that it undoes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ from agent.conversation.decisions import (
 from agent.conversation.playback import samples_to_ms
 from agent.conversation.reply import Reply
 
+Heard = Literal["complete", "shown", "sent", "device_cut"]
+"""How the heard part of a reply is known: see `PlaybackStop`."""
+
 
 def in_flight(reply: Reply, *, speech_too: bool = True) -> tuple[str, ...]:
     """Targets of a reply that a cancellation has to reach, in the order of the ladder."""
@@ -33,9 +36,9 @@ def in_flight(reply: Reply, *, speech_too: bool = True) -> tuple[str, ...]:
     return (*targets, *(action.target for action in started))
 
 
-def stop_playback(reply: Reply, heard_samples: int, method: Literal["complete", "sent", "device_cut"]) -> PlaybackStop:
+def stop_playback(reply: Reply, heard_samples: int, method: Heard) -> PlaybackStop:
     """Rungs 1 and 2: what was heard of the reply is now fixed."""
-    if method == "complete":
+    if method in ("complete", "shown"):
         heard, unheard = reply.playback.said_text, ""
     else:
         heard, unheard = reply.playback.heard(heard_samples)
@@ -45,7 +48,7 @@ def stop_playback(reply: Reply, heard_samples: int, method: Literal["complete", 
         heard_ms=samples_to_ms(heard_samples),
         heard_text=heard,
         unheard_text=" ".join(filter(None, (unheard, reply.playback.lost_text))),
-        method=method if reply.playback.begun else "never_started",
+        method=method if reply.playback.begun or method == "shown" else "never_started",
     )
 
 
@@ -54,7 +57,7 @@ def cancel(reply: Reply, reason: str, *, speech_too: bool) -> list[Decision]:
     ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
     targets = in_flight(reply, speech_too=speech_too)
     rungs: list[Decision] = [CancelRequested(target=target, **ids) for target in targets]
-    withdrawn = [a for a in reply.calls.values() if a.write and not a.over and a.state != "started"]
+    withdrawn = [a for a in reply.calls.values() if a.write and a.state == "requested"]
     return rungs + [ActionRejected(action_id=action.action_id, reason=reason, **ids) for action in withdrawn]
 
 

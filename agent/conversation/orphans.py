@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.conversation.actions import Action
 from agent.conversation.context import Context
-from agent.conversation.decisions import ActionCommitted, ActionFailed, ActionUnknown
+from agent.conversation.decisions import ActionCommitted, ActionFailed, ActionReverted, ActionUnknown
 from agent.conversation.events import ToolResult
 from agent.conversation.outbox import Outbox
 
@@ -16,9 +16,13 @@ def record_outcome(action: Action, outbox: Outbox, *, late: bool) -> str:
     """Put an action's end on the timeline; the event id, or empty for a read."""
     if not action.write or action.result is None:
         return ""
-    ids = {"turn_id": action.turn_id, "reply_id": action.call.reply_id, "action_id": action.action_id}
+    ids = {"turn_id": action.turn_id, "reply_id": action.reply_id, "action_id": action.action_id}
     if action.state == "committed":
-        return outbox.add(ActionCommitted(late=late, **ids))
+        committed_id = outbox.add(ActionCommitted(late=late, **ids))
+        if action.call.reverts:
+            ids = {"turn_id": action.turn_id, "reply_id": action.reply_id}
+            outbox.add(ActionReverted(action_id=action.call.reverts, by_action_id=action.action_id, **ids))
+        return committed_id
     return outbox.add(ActionFailed(error_class=action.result.error_class or "crash", **ids))
 
 
@@ -36,7 +40,7 @@ class Orphans:
         action.orphaned = True
         if len(self._actions) >= MAX_ORPHANS:
             self._unknown(self._actions.pop(next(iter(self._actions))))
-        self._actions[action.action_id] = action
+        self._actions[action.key] = action
 
     def settle(self, fact: ToolResult) -> Action | None:
         """The action that this result ends, if it is an orphan; its outcome is context from now on."""
@@ -44,7 +48,7 @@ class Orphans:
         if action is not None:
             action.settle(fact)
             outcome_id = record_outcome(action, self._out, late=True)
-            self._context.add(action.call.event_id, fact.event_id, outcome_id)
+            self._context.add(action.prompt_call_id, fact.event_id, outcome_id)
         return action
 
     def give_up(self) -> list[Action]:
@@ -57,4 +61,4 @@ class Orphans:
 
     def _unknown(self, action: Action) -> None:
         action.state = "unknown"
-        self._out.add(ActionUnknown(turn_id=action.turn_id, reply_id=action.call.reply_id, action_id=action.action_id))
+        self._out.add(ActionUnknown(turn_id=action.turn_id, reply_id=action.reply_id, action_id=action.action_id))

@@ -9,6 +9,8 @@ from agent.conversation.events import REPLY_RATE, Phase, TtsChunk, Word
 
 State = Literal["waiting", "playing", "paused", "ended"]
 
+SENTENCE_ENDS = (".", "!", "?", "…")
+
 
 @dataclass(slots=True)
 class Said:
@@ -86,6 +88,11 @@ class Playback:
         return max((s.audio.start_sample + s.audio.samples for s in self.said if s.audio), default=0)
 
     @property
+    def ready(self) -> bool:
+        """There is audio that has not left the playout."""
+        return self.sent_samples < self.total_samples
+
+    @property
     def all_synthesised(self) -> bool:
         return all(s.audio is not None or s.failed for s in self.said)
 
@@ -125,6 +132,18 @@ class Playback:
             if word.start_sample < sample < word.end_sample:
                 return word.start_sample
         return sample
+
+    def sentence_end(self) -> int | None:
+        """The reply sample at which the sentence that is being played ends; None while that is not known."""
+        for said in self.said:
+            if said.audio is None:
+                if not said.failed:
+                    return None
+                continue
+            end = said.audio.start_sample + said.audio.samples
+            if end > self.sent_samples and said.text.rstrip(" \"')")[-1:] in SENTENCE_ENDS:
+                return end
+        return self.total_samples
 
     def claims(self, result_event_id: str) -> bool:
         """Whether anything that was said rests on this result."""

@@ -66,6 +66,12 @@ class Interruption:
     """Without a final text for this long behind the end of the sound, playback resumes."""
     pause_limit_ms: int = 900
     """A sound that is neither words nor voiced enough by then does not hold playback any longer."""
+    wary_after: int = 2
+    """After so many false alarms in a row playback pauses only for speech that is voiced."""
+    wary_raise_percent: int = 25
+    """Each further one in a row raises how much voiced speech confirms by this, up to double."""
+    wary_decay_ms: int = 30_000
+    """One false alarm is forgotten after this long without one."""
     device_window_ms: int = 400
     """A device's cut that the server's own VAD does not bear out within this is dismissed."""
     resume_at: Literal["word", "sample"] = "word"
@@ -107,6 +113,9 @@ class Interruption:
         _within(self, "window_ms", 0, 5_000)
         _within(self, "pause_limit_ms", 100, 10_000)
         _within(self, "device_window_ms", 50, 5_000)
+        _within(self, "wary_after", 1, 1_000)
+        _within(self, "wary_raise_percent", 0, 100)
+        _within(self, "wary_decay_ms", 1_000, 3_600_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,8 @@ class Replies:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
+    steering: Literal["now", "sentence", "after"] = "now"
+    """When a message typed during a reply is answered: at once, behind the sentence, behind the reply."""
     speculate: bool = True
     """Run the brain on the text so far before the turn has ended."""
     preface_after_ms: int = 700
@@ -132,9 +143,16 @@ class Replies:
     tool_timeout_ms: int = 15_000
     cancel_timeout_ms: int = 1_000
     """A cancel that is not acked by then is an error; the conversation goes on."""
+    dead_air_ms: int = 5_000
+    """The agent is never silent for longer while it works: it says that it is still at it."""
+    dead_air_text: str = "I'm still working on it."
+    stalled_ms: int = 3_000
+    """Speech that is ready and does not leave the playout for this long is given up."""
     context_events: int = 64
 
     def __post_init__(self) -> None:
+        if self.steering not in ("now", "sentence", "after"):
+            raise ValueError(f"steering is {self.steering!r}; it must be now, sentence or after")
         _within(self, "preface_after_ms", 0, 60_000)
         _within(self, "first_clause_chars", 1, 1_000)
         _within(self, "max_chunk_chars", 20, 2_000)
@@ -144,12 +162,63 @@ class Replies:
         _within(self, "model_timeout_ms", 100, 600_000)
         _within(self, "tool_timeout_ms", 100, 600_000)
         _within(self, "cancel_timeout_ms", 50, 60_000)
+        _within(self, "dead_air_ms", 500, 600_000)
+        _within(self, "stalled_ms", 500, 600_000)
         _within(self, "context_events", 2, 10_000)
 
 
-def _values(table: Endpointing | Interruption | Replies) -> dict[str, Json]:
-    values = ((key.name, getattr(table, key.name)) for key in fields(table))
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Who confirms what has side effects. Only `risk=low` may ever be confirmed by policy."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    low_risk: Literal["policy", "ask"] = "policy"
+    """`ask`: the user confirms every action, not only those of high risk."""
+    question: str = "Shall I?"
+    declined: str = "Okay, I won't."
+    affirmations: tuple[str, ...] = (
+        "yes",
+        "yes please",
+        "yes do it",
+        "yes do that",
+        "yes send it",
+        "yes go ahead",
+        "yep",
+        "yeah",
+        "sure",
+        "do it",
+        "do that",
+        "send it",
+        "go ahead",
+        "confirm",
+        "please do",
+        "okay",
+        "ok",
+    )
+    refusals: tuple[str, ...] = (
+        "no",
+        "no thanks",
+        "no thank you",
+        "nope",
+        "don't",
+        "do not",
+        "no don't",
+        "don't do it",
+        "don't send it",
+        "cancel",
+        "cancel that",
+        "never mind",
+        "stop",
+        "forget it",
+    )
+    proposal_ms: int = 60_000
+    """A proposal that is neither confirmed nor refused for this long goes stale."""
+
+    def __post_init__(self) -> None:
+        if self.low_risk not in ("policy", "ask"):
+            raise ValueError(f"low_risk is {self.low_risk!r}; it must be policy or ask")
+        _within(self, "proposal_ms", 1_000, 3_600_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +230,7 @@ class Policy:
     endpointing: Endpointing = field(default_factory=Endpointing)
     interruption: Interruption = field(default_factory=Interruption)
     replies: Replies = field(default_factory=Replies)
+    actions: Actions = field(default_factory=Actions)
 
     def to_dict(self) -> dict[str, dict[str, Json]]:
         """As JSON values, by table and key."""

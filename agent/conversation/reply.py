@@ -61,6 +61,11 @@ class Reply:
         return any(not self.calls[call_id].over for call_id in self.step_calls)
 
     @property
+    def asking(self) -> bool:
+        """The user is asked to confirm an action; what the model goes on to write presumes the outcome."""
+        return any(action.state == "proposed" for action in self.calls.values())
+
+    @property
     def thinking(self) -> bool:
         return self.model_running or self.calls_pending
 

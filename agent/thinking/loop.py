@@ -88,8 +88,8 @@ class ThinkingLoop:
             case ToolStart():
                 self._start_tool(decision, decision.call_id, "tool:", "")
             case ActionStarted():
-                call_id = decision.action_id.removeprefix(f"{decision.reply_id}:")
-                self._start_tool(decision, call_id, "action:", decision.idempotency_key)
+                self._call_ids.setdefault(decision.reply_id, set()).add(decision.call_id)
+                self._start_tool(decision, decision.call_id, "action:", decision.idempotency_key)
             case CancelRequested() if decision.target == "model" or decision.target.startswith("tool:"):
                 self._cancel(decision)
             case ReplyDone():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
+from agent.conversation.policy import Actions
 
 
 class Violation(AssertionError):
@@ -58,6 +59,12 @@ class Invariants:
         self.answers: dict[str, str] = {}
         self.unsettled: set[str] = set()
         """Actions whose result arrived and whose outcome has not been recorded."""
+        self.asked: dict[str, bool] = {}
+        """Actions that the user was asked to confirm; whether they answered yes."""
+        self.owners: dict[str, str] = {}
+        """Actions by the reply and call under which their result comes."""
+        self.speakers: set[str] = set()
+        self.queued: list[str] = []
         self.counts: dict[str, int] = {}
 
     # ── plumbing ─────────────────────────────────────────────────────────────────────────
@@ -180,6 +187,9 @@ class Invariants:
         reply.stopped = True
         said = " ".join(reply.said[i] for i in sorted(reply.said))
         heard = event.heard_text.replace(" ", "")
+        if event.method == "shown":
+            self.require(not self.speakers, "a device has a loudspeaker, so it was not only shown")
+            return
         self.require(len(heard) <= len(reply.audible()), f"heard {event.heard_text!r}, sent {reply.audible()!r}")
         if event.method != "complete":
             self.require(
@@ -250,8 +260,9 @@ class Invariants:
         key = f"{event.reply_id}:{event.call_id}"
         if not event.corrects and key in self.calls:
             self.answers.setdefault(key, event.event_id)
-            if self.actions.get(key, [""])[-1] == "started":
-                self.unsettled.add(key)
+            action_id = self.owners.get(key, key)
+            if self.actions.get(action_id, [""])[-1] == "started":
+                self.unsettled.add(action_id)
 
     def on_tool_start(self, event: d.ToolStart) -> None:
         self.alive(event.reply_id, "tool.start")
@@ -266,8 +277,20 @@ class Invariants:
     def on_action_proposed(self, event: d.ActionProposed) -> None:
         self.require(self.alive(event.reply_id, "proposal").committed, "a speculative reply proposed an action")
         self._action(event.action_id, "proposed", ("",))
+        if event.ask:
+            self.asked[event.action_id] = False
+            self.answers.setdefault(f"{event.reply_id}:{event.call_id}", event.event_id)
+
+    def on_control_confirm(self, event: e.ControlConfirm) -> None:
+        if event.accept and event.action_id in self.asked:
+            self.asked[event.action_id] = True
 
     def on_action_confirmed(self, event: d.ActionConfirmed) -> None:
+        if event.action_id in self.asked:
+            words = self.ended_turns.get(event.turn_id, "")
+            self.require(event.by != "policy", "policy confirmed what the user is asked about")
+            said_yes = words.lower().replace(",", "").strip(".") in Actions().affirmations
+            self.require(self.asked[event.action_id] or said_yes, f"confirmed by {words!r}")
         self._action(event.action_id, "confirmed", ("proposed",))
 
     def on_action_rejected(self, event: d.ActionRejected) -> None:
@@ -279,6 +302,10 @@ class Invariants:
         self.require(not self.suspected, "an action started while an interruption was suspected")
         self.require((event.reply_id, "model") not in self.cancels, "an action starts for a cancelled model")
         self._action(event.action_id, "started", ("confirmed",))
+        if event.action_id in self.asked:
+            key = f"{event.reply_id}:{event.call_id}"
+            self.owners[key] = event.action_id
+            self.calls.setdefault(key, event.event_id)
 
     def on_action_committed(self, event: d.ActionCommitted) -> None:
         self._action(event.action_id, "committed", ("started",))
@@ -293,6 +320,28 @@ class Invariants:
         self._action(event.action_id, "unknown", ("started",))
         self.unsettled.discard(event.action_id)
 
+    # ── steering and devices ─────────────────────────────────────────────────────────────
+
+    def on_steering_queued(self, event: d.SteeringQueued) -> None:
+        self.queued.append(event.queued_id)
+
+    def on_steering_applied(self, event: d.SteeringApplied) -> None:
+        self.require(self.queued[:1] == [event.queued_id], "steering applied out of order or twice")
+        self.queued.pop(0)
+
+    def on_session_closed(self, event: e.SessionClosed) -> None:
+        self.queued.clear()
+        self.speakers.clear()
+
+    def on_session_resumed(self, event: e.SessionResumed) -> None:
+        self.speakers.clear()
+
+    def on_device_joined(self, event: e.DeviceJoined) -> None:
+        (self.speakers.add if event.speaker else self.speakers.discard)(event.device_id)
+
+    def on_device_left(self, event: e.DeviceLeft) -> None:
+        self.speakers.discard(event.device_id)
+
     # ── the end ──────────────────────────────────────────────────────────────────────────
 
     def finish(self) -> None:
@@ -302,6 +351,7 @@ class Invariants:
         self.require(not self.suspected, "a suspicion was never resolved")
         self.require(not self.paused, "playback stays paused for ever")
         self.require(not self.unsettled, f"the outcome of {self.unsettled} is not recorded")
+        self.require(not self.queued, f"steering {self.queued} was never applied")
         missing = [key for key in self.cancels if key not in self.acked]
         self.require(not missing, f"never acked: {missing}")
         begun = [action_id for action_id, steps in self.actions.items() if steps[-1] in ("proposed", "confirmed")]

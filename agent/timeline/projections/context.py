@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agent.conversation.decisions import ActionCommitted, PlaybackStop, TurnEnd
-from agent.conversation.events import ToolCall, ToolResult
+from agent.conversation.decisions import ActionCommitted, ActionProposed, ActionStarted, PlaybackStop, TurnEnd
+from agent.conversation.events import Json, ToolCall, ToolResult
 from agent.conversation.message import Message
 from agent.timeline.entry import Entry
 
@@ -15,13 +15,13 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Me
 
     `turn.end`          a user message
     `playback.stop`     an agent message: `text` was heard, `cut` was not
-    `tool.call`         a call
-    `tool.result`       its result
+    `tool.call`         a call; so is the `action.started` of one that the user confirmed
+    `tool.result`       its result; so is the `action.proposed` of one that waits for the user
     `action.committed`  a note, if it was `late`: the reply that began it had been interrupted
 
     Other events, and ids that `find` does not know (any more), are left out.
     """
-    calls: dict[str, ToolCall] = {}
+    calls: dict[str, ToolCall | ActionStarted] = {}
     found: list[Message] = []
     for event_id in ids:
         entry = find(event_id)
@@ -29,13 +29,15 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Me
             continue
         if isinstance(entry.event, ToolCall):
             calls[f"{entry.event.reply_id}:{entry.event.call_id}"] = entry.event
+        elif isinstance(entry.event, ActionStarted):
+            calls[f"{entry.event.reply_id}:{entry.event.call_id}"] = calls[entry.event.action_id] = entry.event
         message = _message(entry, calls)
         if message is not None:
             found.append(message)
     return found
 
 
-def _message(entry: Entry, calls: dict[str, ToolCall]) -> Message | None:
+def _message(entry: Entry, calls: dict[str, ToolCall | ActionStarted]) -> Message | None:
     event = entry.event
     event_id = event.event_id
     match event:
@@ -43,8 +45,11 @@ def _message(entry: Entry, calls: dict[str, ToolCall]) -> Message | None:
             return Message("user", event.text, event_id, understood=event.understood)
         case PlaybackStop() if event.heard_text or event.unheard_text:
             return Message("agent", event.heard_text, event_id, cut=event.unheard_text)
-        case ToolCall():
+        case ToolCall() | ActionStarted():
             return Message("call", "", event_id, call_id=event.call_id, name=event.name, arguments=event.arguments)
+        case ActionProposed():
+            waits: Json = {"status": "waits for the user to confirm it", "proposal": event.proposal}
+            return Message("result", "", event_id, call_id=event.call_id, name=event.name, content=waits)
         case ToolResult():
             return _result(event, calls)
         case ActionCommitted() if event.late:
@@ -55,7 +60,7 @@ def _message(entry: Entry, calls: dict[str, ToolCall]) -> Message | None:
             return None
 
 
-def _result(event: ToolResult, calls: dict[str, ToolCall]) -> Message:
+def _result(event: ToolResult, calls: dict[str, ToolCall | ActionStarted]) -> Message:
     call = calls.get(f"{event.reply_id}:{event.call_id}")
     return Message(
         "result",

@@ -94,8 +94,12 @@ class Script:
         self.starts().wait(ms).partial(text).stops(voiced_ms).wait(20)
         return self.final(text, understood=understood)
 
-    def types(self, text: str = "hello") -> Self:
-        self.post(e.TextInput(text=text, source="device:d1"))
+    def types(self, text: str = "hello", *, when: Literal["", "now", "sentence", "after"] = "") -> Self:
+        self.post(e.TextInput(text=text, source="device:d1", when=when))
+        return self
+
+    def answers_card(self, action_id: str, *, accept: bool) -> Self:
+        self.post(e.ControlConfirm(action_id=action_id, accept=accept, source="device:d1"))
         return self
 
     # ── the loops ────────────────────────────────────────────────────────────────────────
@@ -123,13 +127,19 @@ class Script:
         return self.token(text).done()
 
     def calls(
-        self, call_id: str, effect: e.Effect = "read", *, risk: Literal["low", "high"] = "low", name: str = "a_tool"
+        self,
+        call_id: str,
+        effect: e.Effect = "read",
+        *,
+        risk: Literal["low", "high"] = "low",
+        name: str = "a_tool",
+        **fields: Any,
     ) -> Self:
         model = self.model
         self.post(
             e.ToolCall(
                 reply_id=model.reply_id, step=model.step, call_id=call_id, name=name, arguments={}, effect=effect,
-                risk=risk, event_id=f"{model.reply_id}-{call_id}-call",
+                risk=risk, event_id=f"{model.reply_id}-{call_id}-call", **fields,
             )
         )  # fmt: skip
         return self

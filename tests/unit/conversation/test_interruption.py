@@ -142,7 +142,7 @@ def test_deadlines_of_one_suspicion_do_not_end_the_next(first):
 
 
 def test_a_suspicion_leaves_no_deadline():
-    script = Script().speaking().wait(1_000).starts().wait(100).stops(50).final("uh")
+    script = Script().speaking().wait(1_000).starts().wait(100).stops(50).final("uh").plays_out()
     assert script.core.next_deadline_us() is None
 
 

@@ -1,0 +1,50 @@
+"""The deadlines that watch over a reply: somebody waits, and must not wait in silence for ever."""
+
+from __future__ import annotations
+
+from agent.conversation.deadlines import Deadlines
+from agent.conversation.events import REPLY_RATE
+from agent.conversation.policy import Replies
+from agent.conversation.reply import Reply
+
+SAMPLES_PER_MS = REPLY_RATE // 1_000
+
+
+class Watch:
+    """Sets the deadlines `preface`, `dead_air`, `model`, `stalled` and `cancel:…`; `Answering` acts on them."""
+
+    def __init__(self, policy: Replies, deadlines: Deadlines) -> None:
+        self.policy = policy
+        self._deadlines = deadlines
+
+    def model(self, now_us: int) -> None:
+        """The brain must say something, or end, by then."""
+        self._deadlines.set("model", now_us + self.policy.model_timeout_ms * 1_000)
+
+    def model_ended(self) -> None:
+        self._deadlines.clear("model")
+
+    def preface(self, now_us: int) -> None:
+        """The user must have heard something by then."""
+        self._deadlines.set("preface", now_us + self.policy.preface_after_ms * 1_000)
+        self.silence(now_us)
+
+    def silence(self, now_us: int) -> None:
+        """Still thinking by then: the user is told again."""
+        self._deadlines.set("dead_air", now_us + self.policy.dead_air_ms * 1_000)
+
+    def playback(self, reply: Reply, now_us: int) -> None:
+        """What is ready has to be played in its time, and a margin."""
+        unsent_ms = (reply.playback.total_samples - reply.playback.sent_samples) // SAMPLES_PER_MS
+        self._deadlines.set("stalled", now_us + (unsent_ms + self.policy.stalled_ms) * 1_000)
+
+    def cancel(self, reply_id: str, target: str, now_us: int) -> None:
+        """The target must have acked its cancellation by then."""
+        self._deadlines.set(f"cancel:{reply_id}:{target}", now_us + self.policy.cancel_timeout_ms * 1_000)
+
+    def acked(self, reply_id: str, target: str) -> None:
+        self._deadlines.clear(f"cancel:{reply_id}:{target}")
+
+    def reply_ended(self, reply: Reply) -> None:
+        tools = (action.target for action in reply.calls.values())
+        self._deadlines.clear("preface", "dead_air", "model", "stalled", *tools)

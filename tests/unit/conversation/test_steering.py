@@ -1,0 +1,100 @@
+"""Messages typed while the agent speaks."""
+
+from __future__ import annotations
+
+from agent.conversation import decisions as d
+from agent.conversation import events as e
+from agent.conversation.steering import MAX_QUEUED
+from tests.unit.conversation.script import Script
+
+TWO = "One two three. Four five six."
+
+
+def story(when: str = "sentence") -> Script:
+    """Two sentences are being said, one word of the first was sent."""
+    script = Script({"replies.steering": when})
+    return script.types().token("One two three. ").token("Four five six.").done().synthesised().plays(1)
+
+
+def test_now_interrupts_at_once():
+    script = story("now").types("shorter")
+    assert script.one(d.PlaybackStop).heard_text == "One"
+    assert script.turns == ["hello", "shorter"]
+    assert script.none(d.SteeringQueued)
+
+
+def test_sentence_lets_the_sentence_end():
+    script = story().types("shorter")
+    assert script.one(d.SteeringQueued).when == "sentence"
+    assert script.none(d.PlaybackStop, d.InterruptionConfirmed)
+    script.plays(2)
+    assert script.none(d.PlaybackStop)
+    script.plays(3)
+    assert script.one(d.PlaybackStop).heard_text == "One two three."
+    assert script.turns == ["hello", "shorter"]
+    assert script.one(d.SteeringApplied).queued_id == script.one(d.SteeringQueued).queued_id
+
+
+def test_after_lets_the_reply_end():
+    script = story("after").types("and friday")
+    script.plays(4)
+    assert script.none(d.PlaybackStop)
+    script.plays(6)
+    assert script.one(d.PlaybackStop).method == "complete"
+    assert script.turns == ["hello", "and friday"]
+
+
+def test_a_message_may_say_when_itself():
+    assert story("after").types("stop", when="now").one(d.PlaybackStop).heard_text == "One"
+    assert story("now").types("later", when="after").one(d.SteeringQueued).when == "after"
+
+
+def test_before_the_first_word_nothing_has_to_be_waited_for():
+    script = Script({"replies.steering": "sentence"}).types().token("One two three. ").types("no, in euros")
+    assert script.none(d.SteeringQueued)
+    assert script.turns == ["hello", "no, in euros"]
+
+
+def test_several_are_answered_in_order_each_once():
+    script = story().types("shorter").types("in euros", when="now" if False else "")
+    assert [queued.text for queued in script.all(d.SteeringQueued)] == ["shorter", "in euros"]
+    script.plays(3)
+    assert script.turns == ["hello", "shorter"]
+    script.thinks("Brief now. More then.").synthesised().plays(2)
+    assert script.turns == ["hello", "shorter", "in euros"]
+    assert len(script.all(d.SteeringApplied)) == 2
+
+
+def test_what_is_queued_waits_while_a_sound_is_judged():
+    script = story().types("shorter").starts().plays(3)
+    assert script.none(d.PlaybackStop)
+    script.wait(100).stops(60).final("")
+    assert script.turns == ["hello", "shorter"]
+
+
+def test_the_user_speaking_comes_first():
+    script = story("after").types("and friday").says("wait stop").wait(2_000)
+    assert script.turns == ["hello", "wait stop"]
+    script.thinks("Okay.").plays_out()
+    assert script.turns == ["hello", "wait stop", "and friday"]
+
+
+def test_the_queue_is_bounded():
+    script = story("after")
+    for number in range(MAX_QUEUED + 1):
+        script.types(f"message {number}")
+    assert len(script.all(d.SteeringQueued)) == MAX_QUEUED
+    assert script.one(d.Complaint).code == "limit.steering"
+
+
+def test_a_close_forgets_the_queue():
+    script = story("after").types("and friday")
+    script.post(e.SessionClosed(reason="over"))
+    assert script.none(d.SteeringApplied)
+
+
+def test_the_next_prompt_holds_what_was_heard_and_not_more():
+    script = story().types("shorter").plays(3)
+    stop = script.one(d.PlaybackStop)
+    assert stop.event_id in script.model.context
+    assert stop.unheard_text == "Four five six."
