@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from agent.bench.alignment import Reference, continuity
 from agent.bench.clock_map import ClockMap
 from agent.bench.heard import FRAME_US, Heard
@@ -56,14 +54,18 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """Linear interpolation between closest ranks. Raises `ValueError` without values."""
     if not values:
         raise ValueError("there are no values")
-    return float(np.percentile(np.asarray(values), percent))
+    ordered = sorted(values)
+    low, part = divmod((len(ordered) - 1) * percent / 100, 1)
+    below = ordered[int(low)]
+    above = ordered[int(low) + 1] if part else below
+    # What never happened is infinite: there is nothing between two of those.
+    return float(below if above == below else below + part * (above - below))
 
 
 def ask_times(ask: Ask, heard: Heard, clocks: ClockMap, turns: Sequence[dict[str, Json]]) -> AskTimes:
     """`turns`: the projection `latency` of the same session."""
     turn = _turn_of(ask, clocks, turns)
-    audible = heard.audible_between(ask.first_us, ask.until_us)
-    first = int(audible[0]) if audible.size else None
+    first = _first_audible(ask, heard)
     arrived_us = None if first is None else int(heard.arrived_us[first])
     handed_us = None if first is None or heard.handed_us[first] < 0 else int(heard.handed_us[first])
     end_ms, user_ms, audio_ms = (_number(turn, name) for name in ("turn_end_ms", "user_end_ms", "first_audio_ms"))
@@ -82,6 +84,17 @@ def ask_times(ask: Ask, heard: Heard, clocks: ClockMap, turns: Sequence[dict[str
 def quiet(stalled: float | None) -> bool:
     """Whether the machine had time; where that is unknown it is assumed."""
     return stalled is None or stalled < QUIET_STALL
+
+
+def voice_to_voice_ms(ask: Ask, heard: Heard) -> float | None:
+    """Last speech sample to the arrival of the first audible packet of the answer, None without one."""
+    first = _first_audible(ask, heard)
+    return None if first is None else _since(int(heard.arrived_us[first]), ask.last_us)
+
+
+def _first_audible(ask: Ask, heard: Heard) -> int | None:
+    audible = heard.audible_between(ask.first_us, ask.until_us)
+    return int(audible[0]) if audible.size else None
 
 
 def _turn_of(ask: Ask, clocks: ClockMap, turns: Sequence[dict[str, Json]]) -> dict[str, Json]:

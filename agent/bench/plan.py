@@ -14,17 +14,24 @@ HESITATION_MS = 270
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """So many sessions talk at once for so long."""
+
+    sessions: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """`reference_s`: how much of the story is heard undisturbed, to compare with. `crowd_s`: how long
-    `crowd` sessions listen to it at once. `page_s`: how long the page is barged into, 0 for never."""
+    """`reference_s`: how much of the story is heard undisturbed, to compare with. `page_s`: how long the
+    page is barged into, 0 for never."""
 
     asks: int
     barges: int
     stories: int
     bursts_per_story: int
     reference_s: float
-    crowd: int
-    crowd_s: float
+    crowd: Stage
     appends: int
     page_s: float
 
@@ -35,9 +42,9 @@ class Plan:
 
 
 QUICK = Plan(
-    asks=3, barges=1, stories=1, bursts_per_story=2, reference_s=7.5, crowd=4, crowd_s=3.0, appends=200, page_s=6.0
+    asks=3, barges=1, stories=1, bursts_per_story=2, reference_s=7.5, crowd=Stage(4, 8.0), appends=200, page_s=6.0
 )
 FULL = Plan(
-    asks=20, barges=10, stories=5, bursts_per_story=4, reference_s=18.0, crowd=4, crowd_s=20.0, appends=1_000,
+    asks=20, barges=10, stories=5, bursts_per_story=4, reference_s=18.0, crowd=Stage(4, 30.0), appends=1_000,
     page_s=40.0,
 )  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agent.bench.alignment import Reference
+from agent.bench.crowd import Crowd
 from agent.bench.floor import Floor
 from agent.bench.measures import (
     AskTimes,
@@ -22,7 +24,7 @@ from agent.bench.measures import (
 )
 from agent.bench.page import PageCuts
 from agent.bench.plan import HESITATION_MS, NOISE_MS
-from agent.bench.run import Crowd, Measured, Single
+from agent.bench.run import Measured, Single
 from agent.conversation.events import Json
 
 STOCK = "the caller's recording, aiortc's own jitter buffer (80 ms) inside"
@@ -70,6 +72,7 @@ def rows(measured: Measured) -> list[Row]:
     single = measured.single
     return [
         *_ask_rows(single),
+        _crowd_row(measured.crowd),
         *_cut_rows(single),
         *_burst_rows(single),
         _times("cancel.requested → last cancel.ack", Budget({99: 50}), cancel_ms(single.entries), OWN, shown=(50, 99)),
@@ -112,6 +115,12 @@ def _asked(
     values = [value for ask in asks if (value := take(ask)) is not None]
     calm = [value for ask in asks if ask.quiet and (value := take(ask)) is not None]
     return _times(stage, budget, values, how, calm=calm, lost=len(asks) - len(values))
+
+
+def _crowd_row(crowd: Crowd) -> Row:
+    heard = [wait for wait in crowd.waits_ms if math.isfinite(wait)]
+    stage, lost = f"  the same, {crowd.sessions} sessions talking", len(crowd.waits_ms) - len(heard)
+    return _times(stage, None, heard, f"{BARE}; {crowd.window_s} s", lost=lost)
 
 
 # ── interruptions ────────────────────────────────────────────────────────────────────────
@@ -172,18 +181,26 @@ def _burst_row(stage: str, budget: str, results: Sequence[BurstResult]) -> Row:
 
 
 def _jitter_rows(single: Single, crowd: Crowd) -> list[Row]:
-    alone = [float(late) for late in single.heard.lateness_ms(*single.talk.span_us)]
+    alone_ms = [float(late) for late in single.heard.lateness_ms(*single.talk.span_us)]
+    return [
+        *_clock_rows("1 session", alone_ms, single.playout, single.playout_s, single.floor),
+        *_clock_rows(
+            f"{crowd.sessions} sessions talking", crowd.lateness_ms, crowd.playout, crowd.window_s, crowd.floor
+        ),
+        _setup_row(crowd),
+    ]
+
+
+def _clock_rows(
+    name: str, late_ms: Sequence[float], playout: Sequence[dict[str, Json]], window_s: int, floor: Floor
+) -> list[Row]:
     at_ear = "RTP arrival at the caller against the most punctual packet"
-    rows_ = []
-    for sessions, late, part in ((1, alone, single), (crowd.sessions, crowd.lateness_ms, crowd)):
-        name = "1 session" if sessions == 1 else f"{sessions} sessions"
-        row = _times(f"20 ms playout clock, {name}", JITTER, late, at_ear, shown=(50, 99), digits=1)
-        rows_ += [_on_floor(row, part.floor), _on_floor(_server_jitter(name, part.playout), part.floor)]
-    return rows_
+    heard = _times(f"20 ms playout clock, {name}", JITTER, late_ms, at_ear, shown=(50, 99), digits=1)
+    return [_on_floor(heard, floor), _on_floor(_server_jitter(playout, window_s), floor)]
 
 
-def _server_jitter(name: str, playout: Sequence[dict[str, Json]]) -> Row:
-    how = "the server's own clock, last minute, its worst call, setting up included"
+def _server_jitter(playout: Sequence[dict[str, Json]], window_s: int) -> Row:
+    how = f"the server's own clock, {window_s} s of that without setting up, its worst call"
     if not playout:
         return Row("  the same", str(JITTER), "not measured: the server named no call", 0, how)
     worst = {key: max(float(str(jitter[key])) for jitter in playout) for key in ("p50_ms", "p99_ms", "max_ms")}
@@ -191,8 +208,17 @@ def _server_jitter(name: str, playout: Sequence[dict[str, Json]]) -> Row:
     skipped = sum(int(str(jitter["skipped"])) for jitter in playout)
     text = f"{worst['p50_ms']:.1f} / {worst['p99_ms']:.1f} ms (median / p99)"
     text += f"; {skipped} frames skipped" if skipped else ""
-    data: dict[str, Json] = {"sessions": name, **worst, "skipped": skipped}
+    data: dict[str, Json] = {**worst, "skipped": skipped, "window_s": window_s}
     return Row("  the same", str(JITTER), text, frames, how, worst["p99_ms"] <= JITTER.limits[99], data)
+
+
+def _setup_row(crowd: Crowd) -> Row:
+    stage = f"  its latest frame while {crowd.sessions} calls are set up"
+    how = "the server's own clock: calls placed, recognisers started, each answered once"
+    if crowd.setup_worst_ms is None:
+        return Row(stage, "", "not measured: the server named no call", 0, how)
+    value = crowd.setup_worst_ms
+    return Row(stage, "", f"{value:.1f} ms", crowd.sessions, how, data={"max_ms": value})
 
 
 def _on_floor(row: Row, floor: Floor) -> Row:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.bench import machine
 from agent.bench.append import append_ms
-from agent.bench.caller import Caller, called
+from agent.bench.caller import called
 from agent.bench.clock_map import ClockMap
+from agent.bench.crowd import Crowd, crowds
 from agent.bench.floor import Floor, watched
 from agent.bench.heard import Heard
 from agent.bench.page import PageCuts, page_cuts
-from agent.bench.plan import HESITATION, REQUESTS, STOP, STORY, Plan
+from agent.bench.plan import HESITATION, REQUESTS, STOP, Plan
 from agent.bench.scenario import Interview, Talk
 from agent.bench.server_process import Server, running
 from agent.bench.steal import Steal
@@ -27,7 +26,6 @@ from agent.timeline.entry import Entry
 from agent.timeline.sqlite import SqliteStore
 
 MAX_ENTRIES = 1_000_000
-STAGGER_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +39,8 @@ class Single:
     cpu_s: float | None
     wall_s: float
     playout: Sequence[dict[str, Any]]
-    """What the server said of its playout clocks, one for each call."""
-    floor: Floor
-
-
-@dataclass(frozen=True, slots=True)
-class Crowd:
-    """Several sessions at once, each hearing a story. `lateness_ms`: of every frame received."""
-
-    sessions: int
-    lateness_ms: list[float]
-    playout: Sequence[dict[str, Any]]
+    """What the server said of its playout clocks over the last `playout_s` seconds, one for each call."""
+    playout_s: int
     floor: Floor
 
 
@@ -84,14 +73,13 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
         step("starting the server")
         async with running(folder, overrides, clock) as server:
             single = await _single(server, voice, plan, clock, step)
-            step(f"{plan.crowd} sessions at once")
-            crowd = await _crowd(server, voice, plan, clock)
+            crowd = (await crowds(server, voice, clock, [plan.crowd], step))[0]
             step("barging in on the page")
             page_steal = Steal()
             page = await page_cuts(server.url, voice.lines[STOP], folder, plan.page_s)
             stolen = {
                 "the whole run": steal.share(), "1 session": single.floor.stolen,
-                f"{plan.crowd} sessions": crowd.floor.stolen, "the page": page_steal.share(),
+                f"{crowd.sessions} sessions": crowd.floor.stolen, "the page": page_steal.share(),
             }  # fmt: skip
             ready_s = server.ready_s
     return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended, stolen)
@@ -103,11 +91,12 @@ async def _single(server: Server, voice: Voice, plan: Plan, clock: Clock, step: 
         async with watched() as floor:
             talk = await Interview(caller, voice, plan, step).run()
         cpu_after_s, wall_s = machine.cpu_s(server.pid), (clock.now_us() - began_us) / 1e6
-        playout = (await server.health())["playout"]
+        playout_s = max(min(int(wall_s), 60), 1)
+        playout = (await server.health(playout_s))["playout"]
     known = cpu_before_s is not None and cpu_after_s is not None
     cpu_s = cpu_after_s - cpu_before_s if known else None  # type: ignore[operator]
     entries = await _stored(server.timeline, caller.session_id)
-    return Single(talk, caller.heard(), caller.clocks, entries, cpu_s, wall_s, playout, floor)
+    return Single(talk, caller.heard(), caller.clocks, entries, cpu_s, wall_s, playout, playout_s, floor)
 
 
 async def _stored(timeline: Path, session_id: str) -> list[Entry]:
@@ -116,28 +105,3 @@ async def _stored(timeline: Path, session_id: str) -> list[Entry]:
         return await store.read(session_id, 0, MAX_ENTRIES)
     finally:
         await store.close()
-
-
-async def _crowd(server: Server, voice: Voice, plan: Plan, clock: Clock) -> Crowd:
-    """Every caller says something aloud first, so that hearing is under load too."""
-    async with AsyncExitStack() as stack:
-        calls = [called(server.url, clock, stock=False, compare=False) for _ in range(plan.crowd)]
-        callers = [await stack.enter_async_context(call) for call in calls]
-        async with asyncio.TaskGroup() as tasks:
-            for number, caller in enumerate(callers):
-                tasks.create_task(_request(caller, voice, number * STAGGER_S))
-        async with watched() as floor:
-            began_us = clock.now_us()
-            await asyncio.sleep(plan.crowd_s)
-            ended_us = clock.now_us()
-        playout = (await server.health())["playout"]
-    late = [caller.heard().lateness_ms(began_us, ended_us) for caller in callers]
-    return Crowd(plan.crowd, [float(value) for values in late for value in values], playout, floor)
-
-
-async def _request(caller: Caller, voice: Voice, after_s: float) -> None:
-    await asyncio.sleep(after_s)
-    await caller.say(voice.lines[REQUESTS[0]])
-    since = caller.position
-    caller.send("text.input", text=STORY)
-    await caller.until(lambda message: bool(message["type"] == "playback.start"), 10.0, since)

@@ -31,6 +31,7 @@ class Ask:
     last_us: int
     until_us: int
     stalled: float | None
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +100,7 @@ class Interview:
         return self._caller.clock.now_us()
 
     async def _ask(self, text: str) -> Ask:
-        # Off any rhythm that the server may have.
-        await asyncio.sleep(QUIET_S + self._dice.uniform(0.0, 0.6))
-        since, before_us = self._caller.position, stalled_us()
-        said = await self._caller.say(self._voice.lines[text])
-        await self._caller.until(_playing, ANSWER_S, since)
-        stalled = _share(before_us, stalled_us(), self._now_us - said.first_us)
-        await self._caller.until(_reply_over, REPLY_S, since)
-        await asyncio.sleep(0.3)
-        return Ask(text, said.first_us, said.last_us, self._now_us, stalled)
+        return await ask(self._caller, self._voice, text, self._dice)
 
     async def _story(self) -> bool:
         """Have the story told; whether something plays. Asked for in writing, so that it is this story."""
@@ -169,6 +162,19 @@ class Interview:
         since = self._caller.position
         self._caller.send("control.stop")
         await self._caller.until(_reply_over, 1.0, since)
+
+
+async def ask(caller: Caller, voice: Voice, text: str, dice: random.Random) -> Ask:
+    """After a pause, off any rhythm that the server may have, say it and hear the answer out."""
+    await asyncio.sleep(QUIET_S + dice.uniform(0.0, 0.6))
+    since, before_us = caller.position, stalled_us()
+    said = await caller.say(voice.lines[text])
+    answered = await caller.until(_playing, ANSWER_S, since) is not None
+    stalled = _share(before_us, stalled_us(), caller.clock.now_us() - said.first_us)
+    if answered:
+        await caller.until(_reply_over, REPLY_S, since)
+    await asyncio.sleep(0.3)
+    return Ask(text, said.first_us, said.last_us, caller.clock.now_us(), stalled, answered)
 
 
 def _playing(message: Message) -> bool:

@@ -34,10 +34,10 @@ class Server:
     ready_s: float
     """From starting the process to its taking calls."""
 
-    async def health(self) -> dict[str, Any]:
-        """What `/healthz` says."""
+    async def health(self, playout_s: int) -> dict[str, Any]:
+        """What `/healthz` says, the playout's part of the last so many seconds, a minute at most."""
         async with httpx.AsyncClient(timeout=10) as http:
-            found: dict[str, Any] = (await http.get(self.url + "healthz")).json()
+            found: dict[str, Any] = (await http.get(self.url + f"healthz?playout_s={playout_s}")).json()
             return found
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from agent.bench.clock_map import ClockMap
 from agent.bench.heard import FRAME_SAMPLES, Heard
-from agent.bench.measures import ask_times, burst_result, cancel_ms, cut_ms, percentile, quiet
+from agent.bench.measures import ask_times, burst_result, cancel_ms, cut_ms, percentile, quiet, voice_to_voice_ms
 from agent.bench.scenario import Ask, Barge, Burst
 from agent.conversation.decisions import CancelRequested
 from agent.conversation.events import CancelAck
@@ -42,6 +42,8 @@ def test_a_request_is_timed_from_its_last_sample():
     assert times.turn_end_ms == 150
     assert times.arrived_ms == 180
     assert times.heard_ms == 260
+    assert voice_to_voice_ms(ask, recording((2_180, 3_000))) == 180
+    assert voice_to_voice_ms(ask, recording((5_100, 6_000))) is None
     assert (times.own_turn_end_ms, times.own_first_audio_ms, times.own_voice_to_voice_ms) == (170, 15, 185)
     assert times.quiet
 
@@ -86,5 +88,7 @@ def test_a_cancellation_lasts_until_its_last_ack():
 def test_percentiles():
     assert percentile([3, 1, 2], 50) == 2
     assert percentile([0, 100], 95) == 95
+    never = float("inf")
+    assert [percentile([1, never, never], percent) for percent in (0, 50, 75)] == [1, never, never]
     with pytest.raises(ValueError, match="no values"):
         percentile([], 50)

@@ -9,11 +9,12 @@ from rich.console import Console
 
 from agent.bench.clock_map import ClockMap
 from agent.bench.command import show, to_json
+from agent.bench.crowd import Crowd
 from agent.bench.floor import Floor
 from agent.bench.heard import rebuild
 from agent.bench.page import PageCuts
 from agent.bench.rows import Budget, rows
-from agent.bench.run import Crowd, Measured, Single
+from agent.bench.run import Measured, Single
 from agent.bench.scenario import Talk
 from agent.bench.voices import RATE, Voice, noise_burst, shortened, spoken_part
 from agent.errors import AudioError
@@ -24,11 +25,19 @@ STAGES = (
 )  # fmt: skip
 
 
+def crowd(**changes):
+    values = {
+        "sessions": 4, "waits_ms": [], "lateness_ms": [], "playout": [], "window_s": 30, "floor": Floor(),
+        "server_cpu_s": None, "callers_cpu_s": None, "setup_worst_ms": None,
+    }  # fmt: skip
+    return Crowd(**(values | changes))
+
+
 def measured(**changes):
-    single = Single(Talk(), rebuild([], {}), ClockMap(), [], None, 10.0, [], Floor())
+    single = Single(Talk(), rebuild([], {}), ClockMap(), [], None, 10.0, [], 10, Floor())
     values = {
         "machine": "a machine", "load": None, "voice": Voice("nobody", {}, {"hello": "yellow"}), "ready_s": 1.5,
-        "single": single, "crowd": Crowd(4, [], [], Floor()), "page": PageCuts([], missing="needs Chromium"),
+        "single": single, "crowd": crowd(), "page": PageCuts([], missing="needs Chromium"),
         "append_ms": [], "stolen": {"the whole run": 0.25, "1 session": None},
     }  # fmt: skip
     return Measured(**(values | changes))
@@ -54,18 +63,24 @@ def test_budgets_are_judged():
     assert not row(found, "append").within
     assert not row(found, "microphone quantum").within
     playout = [{"p50_ms": 0.1, "p99_ms": late, "max_ms": late, "frames": 100, "skipped": 0} for late in (1.0, 6.0)]
-    found = rows(measured(crowd=Crowd(4, [0.0], playout, Floor())))
+    found = rows(measured(crowd=crowd(lateness_ms=[0.0], playout=playout)))
     jitter = [one for one in found if "the server's own clock" in one.how]
-    assert [one.within for one in jitter] == [None, False]
+    assert [one.within for one in jitter] == [None, False, None]
 
 
 def test_the_playout_clock_stands_beside_its_floor():
     floor = Floor([0.0] * 98 + [8.0, 8.0], 0.6)
-    found = rows(measured(crowd=Crowd(4, [9.0], [], floor)))
-    crowd = row(found, "4 sessions")
-    assert crowd.measured.endswith("; a bare timer at the same time: p99 8.0 ms")
-    assert (crowd.data["bare_timer_p99_ms"], crowd.data["stolen"], crowd.within) == (8.0, 0.6, False)
+    found = rows(measured(crowd=crowd(lateness_ms=[9.0], floor=floor)))
+    clock = row(found, "playout clock, 4 sessions talking")
+    assert clock.measured.endswith("; a bare timer at the same time: p99 8.0 ms")
+    assert (clock.data["bare_timer_p99_ms"], clock.data["stolen"], clock.within) == (8.0, 0.6, False)
     assert "no bare timer" in row(found, "1 session").measured
+
+
+def test_a_crowd_tells_its_waits_and_apart_from_them_its_setting_up():
+    found = rows(measured(crowd=crowd(waits_ms=[300.0, float("inf")], setup_worst_ms=120.25)))
+    assert row(found, "the same, 4 sessions").measured == "300 / 300 ms (median / p95); 1 without"
+    assert row(found, "4 calls are set up").measured == "120.2 ms"
 
 
 def test_table_and_json_hold_every_row():
