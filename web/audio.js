@@ -46,7 +46,7 @@ export class AudioGraph {
 
   /** @param {Record<string, any>} gateOptions see energy_gate.js */
   async start(gateOptions) {
-    if (!this.context.audioWorklet) return;
+    if (!this.context.audioWorklet || this.gate) return;
     await Promise.all([this.context.audioWorklet.addModule(worklet('gate.js')), this.context.audioWorklet.addModule(worklet('pcm.js'))]);
     this.gate = new AudioWorkletNode(this.context, 'gate', {
       numberOfInputs: 2, numberOfOutputs: 1, outputChannelCount: [2], processorOptions: gateOptions });
@@ -98,6 +98,8 @@ export class AudioGraph {
   /** @param {(pcm: ArrayBuffer) => void} frame gets 20 ms of int16 mono 16 kHz at a time */
   capturePcm(frame) {
     if (!this.gate) return;
+    this.capture?.port.postMessage(null);
+    this.capture?.disconnect();
     this.capture = new AudioWorkletNode(this.context, 'pcm-capture', { numberOfOutputs: 1 });
     this.capture.port.onmessage = (event) => frame(event.data);
     this.capture.connect(this.context.destination); // silent; a node that leads nowhere is not run
@@ -107,6 +109,7 @@ export class AudioGraph {
   /** @param {AudioNode} node */
   setRemote(node) {
     this.remote?.disconnect();
+    if (this.remote instanceof AudioWorkletNode) this.remote.port.postMessage(null);
     this.remote = node;
     if (this.gate) node.connect(this.gate, 0, 1);
   }

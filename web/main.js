@@ -13,6 +13,7 @@
 import { AudioGraph } from './audio.js';
 import { BargeIn } from './barge_in.js';
 import { MicrophoneKeeper, listDevices } from './microphone.js';
+import { Reconnector } from './reconnect.js';
 import { Server, settingsOf } from './server.js';
 import { Call } from './session.js';
 import { initialState, local, modeOf, reduce } from './state.js';
@@ -20,6 +21,7 @@ import { Talk } from './talk.js';
 import { View } from './view.js';
 import { withNeighbours } from './view_settings.js';
 import { keepAwake } from './wakelock.js';
+import { ServerError } from './wire.js';
 
 const TICK_MS = 100;
 const SETTINGS_EVERY_MS = 150;
@@ -33,14 +35,13 @@ const server = new Server(document.baseURI, params.get('token') ?? '');
 const barge = new BargeIn();
 const talk = new Talk();
 const microphone = new MicrophoneKeeper(tellMicrophone);
+const reconnector = new Reconnector({ attempt: reconnect, waiting: tellWaiting, gaveUp: () => void end('failed', 'The agent stayed away.') });
 
 let state = initialState();
 /** @type {Call | null} */
 let call = null;
 /** @type {AudioGraph | null} */
 let audio = null;
-/** @type {import('./server.js').Config | null} */
-let config = null;
 /** @type {Extract<import('./audio.js').GateMessage, {type: 'levels'}> | null} */
 let levels = null;
 /** @type {(Record<string, any> & {type: string})[]} */
@@ -100,9 +101,10 @@ const view = new View({
 
 /** @param {boolean} withMicrophone */
 async function connect(withMicrophone) {
+  if (reconnector.active) return reconnector.now();
   if (phase() === 'connecting' || phase() === 'connected') return;
   dispatch(local('connection', { phase: 'connecting', transport: '' }));
-  for (const id of ['lost', 'send', 'call']) denotify(id);
+  denotify('send');
   try {
     await place(withMicrophone);
   } catch (error) {
@@ -110,17 +112,18 @@ async function connect(withMicrophone) {
   }
 }
 
-/** The audio context is made first, while the gesture still counts. @param {boolean} withMicrophone */
+/** The audio context is made first, while the gesture still counts; a call that was lost leaves its own, and the microphone.
+ * @param {boolean} withMicrophone */
 async function place(withMicrophone) {
-  const graph = new AudioGraph({ gate: fromGate, blocked: setBlocked });
+  const graph = audio ?? new AudioGraph({ gate: fromGate, blocked: setBlocked });
   audio = graph;
-  await loadConfig();
-  if (!config) return;
+  const settings = await loadConfig();
   await graph.start(gateOptions());
   if (speakerId) await graph.setSpeaker(speakerId).catch(() => undefined);
-  if (withMicrophone) await microphone.open(microphone.deviceId);
+  if (withMicrophone && audio === graph) await microphone.open(microphone.deviceId);
+  if (audio !== graph) return;
   graph.setMicrophone(microphone.stream);
-  const placed = new Call(server, config, {
+  const placed = new Call(server, settings, {
     entry: receive,
     goodbye: (reason) => void end('ended', goodbye(reason)),
     error: (_code, message) => notify('agent', message),
@@ -130,7 +133,8 @@ async function place(withMicrophone) {
       return graph.playPcm(rate);
     },
     trying: (message) => dispatch(local('connection', { phase: 'connecting', message })),
-    lost: (message) => void end('failed', message),
+    silent: (silent) => dispatch(local('connection', { message: silent ? 'The agent does not answer. Waiting for it…' : '' })),
+    lost,
   });
   call = placed;
   clockOffsetMs = -Infinity;
@@ -144,9 +148,10 @@ async function place(withMicrophone) {
 }
 
 async function loadConfig() {
-  config = await server.config();
+  const config = await server.config();
   dispatch(local('settings.loaded', { settings: settingsOf(config) }));
   view.about(config);
+  return config;
 }
 
 /** Who this device is; again when its microphone comes or goes. */
@@ -157,13 +162,48 @@ function announce() {
     speaker: audio?.context.state === 'running', output_latency_ms: (audio?.outputLatencyMs ?? 0) + BUFFER_MS[call.transport] });
 }
 
-/** @param {'ended' | 'failed'} phase @param {string} message */
-async function end(phase, message) {
+/** The connection is gone, the person is not. @param {string} message */
+function lost(message) {
+  leave();
+  dispatch(local('lost'));
+  dispatch(local('connection', { phase: 'connecting', transport: '', message: `${message} Trying again…` }));
+  reconnector.start();
+}
+
+/** @returns {Promise<'done' | 'again' | 'stop'>} */
+async function reconnect() {
+  dispatch(local('connection', { phase: 'connecting', message: 'The connection was lost. Calling the agent again…' }));
+  try {
+    await place(false);
+    return 'done';
+  } catch (error) {
+    if (phase() !== 'connecting') return 'stop';
+    leave();
+    if (!(error instanceof ServerError) || error.status === 0 || error.status === 429 || error.status >= 500) return 'again';
+    await end('failed', messageOf(error));
+    return 'stop';
+  }
+}
+
+/** @param {number} ms */
+function tellWaiting(ms) {
+  if (ms < 1_000) return;
+  dispatch(local('connection', { phase: 'connecting', message: `The agent does not answer. Trying again in ${Math.round(ms / 1000)} s…` }));
+}
+
+function leave() {
   call?.close();
   call = null;
   talk.reset();
-  keepAwake(false);
+  microphone.enable(!state.muted);
   obey(barge.reset());
+}
+
+/** @param {'ended' | 'failed'} phase @param {string} message */
+async function end(phase, message) {
+  reconnector.stop();
+  leave();
+  keepAwake(false);
   microphone.close();
   const graph = audio;
   audio = null;
@@ -324,13 +364,16 @@ function gateOptions() {
 // ── the page ─────────────────────────────────────────────────────────────────────────────
 
 window.setInterval(() => obey(barge.tick(performance.now())), TICK_MS);
-window.addEventListener('pagehide', () => call && hangUp('You left the page.'));
+window.addEventListener('pagehide', () => audio && hangUp('You left the page.'));
 for (const gesture of ['pointerdown', 'keydown']) {
   document.addEventListener(gesture, () => state.soundBlocked && void audio?.resume());
 }
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && call) void audio?.resume();
+  if (document.hidden) return;
+  reconnector.now();
+  void audio?.resume();
 });
+window.addEventListener('online', () => reconnector.now());
 navigator.mediaDevices?.addEventListener('devicechange', () => {
   void showDevices();
   if (phase() === 'connected') void microphone.devicesChanged();

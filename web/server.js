@@ -16,6 +16,9 @@ import { serverError, unreachable } from './wire.js';
  * @property {string} [version]
  */
 
+const CONFIG_MS = 5_000;
+const PROBE_MS = 1_000;
+
 const TABLES = /** @type {const} */ (['browser', 'vad', 'endpointing', 'interruption', 'tts']);
 
 export class Server {
@@ -45,9 +48,22 @@ export class Server {
 
   /** @returns {Promise<Config>} rejects with a ServerError */
   async config() {
-    const response = await fetch(this.url('config.json'), { headers: this.headers(), cache: 'no-store' }).catch(unreachable);
+    const signal = AbortSignal.timeout(CONFIG_MS);
+    const response = await fetch(this.url('config.json'), { headers: this.headers(), cache: 'no-store', signal }).catch(unreachable);
     if (!response.ok) throw await serverError(response);
     return response.json();
+  }
+
+  /** Whether nobody is there: the connection is refused, or a proxy says so. One that merely takes long may be there. */
+  async refuses() {
+    if (!navigator.onLine) return false;
+    try {
+      const signal = AbortSignal.timeout(PROBE_MS);
+      const { status } = await fetch(this.url('healthz'), { headers: this.headers(), cache: 'no-store', signal });
+      return status >= 502 && status <= 504;
+    } catch (error) {
+      return error instanceof TypeError;
+    }
   }
 
   /** @param {Record<string, boolean | number>} changes */

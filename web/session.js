@@ -3,6 +3,7 @@
 import { ServerError, command, parseMessage } from './wire.js';
 import { WebRtcLink } from './webrtc.js';
 import { WebSocketLink } from './websocket.js';
+import { LOOK_MS, Liveness } from './liveness.js';
 
 /**
  * @typedef {object} LinkHandlers
@@ -20,11 +21,13 @@ import { WebSocketLink } from './websocket.js';
  * @property {(stream: MediaStream) => void} remote what the agent says, as a stream
  * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm or as PCM: the function that plays it
  * @property {(message: string) => void} trying
+ * @property {(silent: boolean) => void} silent nothing comes from the agent for a while, or it does so again
  * @property {(message: string) => void} lost
  */
 
 const CONNECT_MS = 6_000;
 const HEARTBEAT_MS = 3_000;
+const REFUSED_PROBES = 2; // one can fail because the network changes
 
 export class Call {
   /**
@@ -41,6 +44,9 @@ export class Call {
     /** @type {'' | 'webrtc' | 'websocket'} */
     this.transport = '';
     this.heartbeat = 0;
+    this.lookTimer = 0;
+    this.silent = false;
+    this.refused = 0;
     this.over = false;
   }
 
@@ -56,7 +62,27 @@ export class Call {
     }
     if (this.over) throw new Error('The call was ended.');
     this.heartbeat = window.setInterval(() => this.send('heartbeat'), HEARTBEAT_MS);
+    this.watch(new Liveness(performance.now()));
     return why;
+  }
+
+  /** @param {Liveness} liveness */
+  watch(liveness) {
+    if (!this.over) this.lookTimer = window.setTimeout(() => void this.look(liveness).then(() => this.watch(liveness)), LOOK_MS);
+  }
+
+  /** @param {Liveness} liveness */
+  async look(liveness) {
+    const received = (await this.link?.received()) ?? 0;
+    if (this.over) return;
+    const judgement = liveness.look(received, performance.now());
+    const silent = judgement !== 'well';
+    if (silent !== this.silent) this.handlers.silent(silent);
+    this.silent = silent;
+    this.refused = silent && (await this.server.refuses()) ? this.refused + 1 : 0;
+    if (this.over || (judgement !== 'gone' && this.refused < REFUSED_PROBES)) return;
+    this.close();
+    this.handlers.lost('The agent does not answer any more.');
   }
 
   /** @param {MediaStreamTrack | null} track @returns {Promise<string>} */
@@ -124,6 +150,7 @@ export class Call {
   close() {
     this.over = true;
     clearInterval(this.heartbeat);
+    clearTimeout(this.lookTimer);
     this.link?.close();
   }
 }

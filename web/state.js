@@ -25,6 +25,7 @@ import { emptyLog, foldLog } from './log.js';
  * @property {Connection} connection
  * @property {string} sessionId
  * @property {number} seq of the last entry
+ * @property {boolean} lost the connection to the session was lost
  * @property {import('./transcript.js').Transcript} transcript
  * @property {import('./latency.js').Latency} latency
  * @property {import('./log.js').Log} log
@@ -49,6 +50,7 @@ export const initialState = () => ({
   connection: { phase: 'idle', transport: '', message: '' },
   sessionId: '',
   seq: 0,
+  lost: false,
   transcript: emptyTranscript(),
   latency: emptyLatency(),
   log: emptyLog(),
@@ -80,6 +82,7 @@ export function reduce(state, action) {
 export function modeOf(state) {
   if (state.connection.phase === 'connecting') return 'connecting';
   if (state.connection.phase !== 'connected') return 'off';
+  if (state.connection.message) return 'connecting';
   const { status } = state.status;
   const cut = state.playback === 'paused' || (state.playback === 'playing' && state.gateClosed);
   if (cut || status === 'interrupted') return 'interrupted';
@@ -101,11 +104,14 @@ export function statusText(state) {
   if (phase === 'idle') return 'Talk to it, or type. It answers aloud.';
   if (phase === 'connecting') return message || 'Calling the agent…';
   if (phase !== 'connected') return message || 'The call has ended.';
+  if (message) return message;
   const { status, detail } = state.status;
   if (state.microphone.state !== 'on' && (status === 'listening' || !status)) return 'Your microphone is off. Type a message.';
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;
   return detail && DETAILED.has(status) ? `${plain.replace(/[.…]$/, '')}: ${detail}` : plain;
 }
+
+const LOST_TEXT = 'The connection was lost. This is a new conversation: the agent no longer knows what was said above.';
 
 // ── the timeline ─────────────────────────────────────────────────────────────────────────
 
@@ -128,10 +134,11 @@ function reduceEntry(state, entry) {
 /** What was said before stays on the page, above a line. @param {State} state @param {Entry} entry @returns {State} */
 function newSession(state, entry) {
   const shown = state.transcript.items.length > 0;
+  const text = state.lost ? LOST_TEXT : 'New conversation';
   const transcript = shown
-    ? append({ ...state.transcript, hidden: [] }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text: 'New conversation' })
+    ? append({ ...state.transcript, hidden: [] }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
     : emptyTranscript();
-  return { ...state, sessionId: entry.session_id, seq: 0, transcript, latency: emptyLatency(), log: emptyLog(),
+  return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), log: emptyLog(),
     status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
 }
 
@@ -175,6 +182,8 @@ function reduceLocal(state, type, payload) {
   switch (type) {
     case 'connection':
       return connection(state, { ...state.connection, message: '', ...payload });
+    case 'lost':
+      return { ...state, lost: state.sessionId !== '' };
     case 'microphone':
       return { ...state, microphone: { state: payload.state, message: payload.message ?? '' } };
     case 'muted':

@@ -101,9 +101,17 @@ function endTurn(state, entry) {
   return changeUser(state, entry, { turnId: entry.turn_id, text, understood, open: false });
 }
 
-/** The call is over: what was not recognised by now never will be. @param {Transcript} state @returns {Transcript} */
+/** The call is over: what was not recognised or said by now never will be. @param {Transcript} state @returns {Transcript} */
 export function closeTranscript(state) {
-  return { ...replaceLast(state, isOpen, (item) => (item.text ? { ...item, open: false } : null)), hidden: [] };
+  const heard = replaceLast(state, isOpen, (item) => (item.text ? { ...item, open: false } : null));
+  const items = heard.items.flatMap((item) => (item.kind === 'agent' && item.outcome === '' ? hangUp(item) : [item]));
+  return { items, hidden: [] };
+}
+
+/** @param {AgentItem} reply @returns {AgentItem[]} */
+function hangUp(reply) {
+  const empty = segments(reply).length === 0 && reply.actions.length === 0;
+  return empty ? [] : [{ ...reply, outcome: 'hung_up', playback: 'ended' }];
 }
 
 /** What was heard during the agent's speech and came to nothing is no turn. @param {Transcript} state */
@@ -113,40 +121,42 @@ function dropUnclaimed(state) {
 
 // ── the agent ────────────────────────────────────────────────────────────────────────────
 
+/** Every session counts its replies anew. @param {Entry} entry */
+const keyOf = (entry) => `${entry.session_id}/${entry.payload.reply_id}`;
+
 /** @param {Entry} entry @returns {AgentItem} */
-const newReply = (entry) => ({ kind: 'agent', key: `${entry.session_id}/${entry.payload.reply_id}`,
+const newReply = (entry) => ({ kind: 'agent', key: keyOf(entry),
   replyId: entry.payload.reply_id, chunks: [], sent: 0, playback: 'waiting', stop: null, outcome: '', actions: [] });
 
 /** @param {Transcript} state @param {Entry} entry */
 function startModel(state, entry) {
   const { reply_id: id, speculative } = entry.payload;
-  if (!id || find(state, id)) return state;
+  if (!id || find(state, entry)) return state;
   return speculative ? { ...state, hidden: [...state.hidden, newReply(entry)].slice(-16) } : append(state, newReply(entry));
 }
 
-/** @param {Transcript} state @param {string} id @returns {AgentItem | undefined} */
-function find(state, id) {
+/** @param {Transcript} state @param {Entry} entry @returns {AgentItem | undefined} */
+function find(state, entry) {
   /** @param {Item} item */
-  const same = (item) => item.kind === 'agent' && item.replyId === id;
+  const same = (item) => item.kind === 'agent' && item.key === keyOf(entry);
   return /** @type {AgentItem | undefined} */ (state.items.findLast(same) ?? state.hidden.find(same));
 }
 
 /** @param {Transcript} state @param {Entry} entry @param {(reply: AgentItem) => AgentItem | null} change
  * @returns {Transcript} */
 function changeReply(state, entry, change) {
-  const id = entry.payload.reply_id;
-  if (!id) return state;
-  if (state.hidden.some((reply) => reply.replyId === id)) {
-    const hidden = state.hidden.map((reply) => (reply.replyId === id ? change(reply) : reply));
+  if (!entry.payload.reply_id) return state;
+  const key = keyOf(entry);
+  if (state.hidden.some((reply) => reply.key === key)) {
+    const hidden = state.hidden.map((reply) => (reply.key === key ? change(reply) : reply));
     return { ...state, hidden: hidden.filter((reply) => reply !== null) };
   }
-  return replaceLast(state, (item) => item.kind === 'agent' && item.replyId === id, change);
+  return replaceLast(state, (item) => item.kind === 'agent' && item.key === key, change);
 }
 
 /** @param {Transcript} state @param {Entry} entry */
 function show(state, entry) {
-  const id = entry.payload.reply_id;
-  const reply = state.hidden.find((other) => other.replyId === id);
+  const reply = state.hidden.find((other) => other.key === keyOf(entry));
   if (!reply) return state;
   return append({ ...state, hidden: state.hidden.filter((other) => other !== reply) }, reply);
 }
@@ -156,7 +166,7 @@ const NO_CHUNK = { text: '', phase: 'claim', failed: false, start: null, samples
 
 /** @param {Transcript} state @param {Entry} entry @param {Partial<Chunk>} change */
 function setChunk(state, entry, change) {
-  const known = find(state, entry.payload.reply_id) ? state : append(state, newReply(entry));
+  const known = find(state, entry) ? state : append(state, newReply(entry));
   return changeReply(known, entry, (reply) => {
     const chunks = reply.chunks.slice();
     const at = entry.payload.chunk;
@@ -173,7 +183,7 @@ function chunkReady(state, entry) {
 
 /** A chunk that broke off keeps what was heard of it. @param {Transcript} state @param {Entry} entry */
 function chunkFailed(state, entry) {
-  const chunk = find(state, entry.payload.reply_id)?.chunks[entry.payload.chunk];
+  const chunk = find(state, entry)?.chunks[entry.payload.chunk];
   return chunk && chunk.start !== null ? state : setChunk(state, entry, { failed: true });
 }
 

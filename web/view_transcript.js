@@ -66,6 +66,7 @@ function dots() {
 /** @param {import('./transcript.js').AgentItem} item @param {boolean} cut */
 function asideOf(item, cut) {
   if (item.outcome === 'failed') return 'This answer failed.';
+  if (item.outcome === 'hung_up') return cut ? 'The call ended here. What is struck through was not heard.' : '';
   if (item.outcome === 'interrupted' || cut) return cut ? 'Interrupted. What is struck through was not heard.' : 'Interrupted.';
   return item.playback === 'paused' ? 'Paused.' : '';
 }

@@ -5,7 +5,6 @@ import { ServerError, serverError } from './wire.js';
 /** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
 
 const GATHER_MS = 1_000;
-const DISCONNECTED_MS = 5_000;
 
 export class WebRtcLink {
   /**
@@ -21,8 +20,9 @@ export class WebRtcLink {
     /** @type {RTCRtpSender | null} */
     this.sender = null;
     this.location = '';
+    /** @type {RTCRtpReceiver | null} */
+    this.receiver = null;
     this.over = false;
-    this.lostTimer = 0;
   }
 
   /**
@@ -32,6 +32,7 @@ export class WebRtcLink {
   async connect(track, signal) {
     const transceiver = this.peer.addTransceiver(track ?? 'audio', { direction: 'sendrecv' });
     this.sender = transceiver.sender;
+    this.receiver = transceiver.receiver;
     this.peer.addEventListener('track', (event) => this.handlers.remote(event.streams[0] ?? new MediaStream([event.track])));
     await this.peer.setLocalDescription(await this.peer.createOffer());
     await this.gathered();
@@ -81,16 +82,17 @@ export class WebRtcLink {
   }
 
   watch() {
-    this.channel.addEventListener('close', () => this.lose('The agent ended the call.'));
-    this.peer.addEventListener('connectionstatechange', () => this.judge());
+    const lost = () => this.lose('The connection to the agent was lost.');
+    this.channel.addEventListener('close', lost);
+    // A disconnection may mend itself; if it does not, nothing is received.
+    this.peer.addEventListener('connectionstatechange', () => this.peer.connectionState === 'failed' && lost());
   }
 
-  /** A short disconnection mends itself. */
-  judge() {
-    clearTimeout(this.lostTimer);
-    const lost = 'The connection to the agent was lost.';
-    if (this.peer.connectionState === 'failed') this.lose(lost);
-    if (this.peer.connectionState === 'disconnected') this.lostTimer = window.setTimeout(() => this.lose(lost), DISCONNECTED_MS);
+  /** @returns {Promise<number>} packets of audio so far */
+  async received() {
+    let packets = 0;
+    for (const report of (await this.receiver?.getStats())?.values() ?? []) if (report.type === 'inbound-rtp') packets += report.packetsReceived ?? 0;
+    return packets;
   }
 
   /** @param {string} message */
@@ -120,7 +122,6 @@ export class WebRtcLink {
   close() {
     if (this.over) return;
     this.over = true;
-    clearTimeout(this.lostTimer);
     if (this.location) fetch(this.location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
     this.peer.close();
   }

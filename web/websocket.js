@@ -14,6 +14,7 @@ export class WebSocketLink {
     this.socket.binaryType = 'arraybuffer';
     this.over = false;
     this.ready = false;
+    this.messages = 0;
     /** @type {(pcm: ArrayBuffer) => void} */
     this.play = () => undefined;
   }
@@ -29,6 +30,7 @@ export class WebSocketLink {
         if (this.ready) this.lose(event.reason || 'The connection to the agent was lost.');
       });
       this.socket.addEventListener('message', (event) => {
+        this.messages += 1;
         if (typeof event.data !== 'string') return this.play(event.data);
         const message = this.ready ? null : parseMessage(event.data);
         if (message?.kind === 'error') refusal = message.message;
@@ -38,6 +40,11 @@ export class WebSocketLink {
         return resolve();
       });
     });
+  }
+
+  /** @returns {Promise<number>} messages so far */
+  async received() {
+    return this.messages;
   }
 
   /** @param {ArrayBuffer} pcm */

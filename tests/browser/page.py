@@ -111,12 +111,14 @@ class Heard:
 
 
 class TalkPage:
-    def __init__(self, page: Page, url: str, *, own_microphone: bool = True) -> None:
+    def __init__(self, page: Page, url: str, *, own_microphone: bool = True, webrtc: bool = True) -> None:
         self.page = page
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         if own_microphone:
             page.add_init_script(MICROPHONE)
+        if not webrtc:
+            page.add_init_script("delete window.RTCPeerConnection")
         page.goto(url)
 
     def connect(self, microphone: bool = True) -> None:
@@ -146,6 +148,9 @@ class TalkPage:
 
     def mode(self) -> str:
         return str(self.page.evaluate("() => window.voiceAgent.mode()"))
+
+    def status(self) -> str:
+        return self.page.inner_text("#status")
 
     def agent_texts(self) -> list[str]:
         return self.page.locator("#items li.agent").all_inner_texts()

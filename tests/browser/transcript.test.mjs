@@ -114,6 +114,24 @@ test('the end of the call ends the turn that was open', () => {
   assert.deepEqual(end(play([['turn.start'], ['asr.partial', { text: 'what' }]])), [['what', false]]);
 });
 
+test('a lost connection is said, keeps what was shown, and is not taken for the same conversation', () => {
+  const silent = reduce(play(ANSWER), local('connection', { message: 'The agent does not answer.' }));
+  assert.deepEqual([modeOf(silent), statusText(silent), reply(silent).outcome], ['connecting', 'The agent does not answer.', '']);
+  assert.equal(modeOf(reduce(silent, local('connection', { message: '' }))), 'speaking');
+  const marked = play([['playback.mark', { reply_id: 'r1', sample: 14399 }]], silent);
+  const lost = reduce(reduce(marked, local('lost')), local('connection', { phase: 'connecting', transport: '', message: 'Trying again…' }));
+  assert.deepEqual([modeOf(lost), statusText(lost)], ['connecting', 'Trying again…']);
+  assert.deepEqual(segments(reply(lost)), [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'cut' }]);
+  const again = play([['turn.start'], ['asr.partial', { text: 'hi' }]], lost, 's2');
+  assert.deepEqual(again.transcript.items.map(({ kind }) => kind), ['user', 'agent', 'note', 'user']);
+  assert.match(again.transcript.items[2].text, /connection was lost.*no longer knows/);
+  const answered = play([...ANSWER, ['playback.mark', { reply_id: 'r1', sample: 24000 }]], again, 's2');
+  const agents = answered.transcript.items.filter(({ kind }) => kind === 'agent');
+  assert.deepEqual(agents.map(segments), [segments(reply(lost)), [{ text: 'It is noon', kind: 'heard' }]], 'r1 again, of another session');
+  const third = play([['turn.start']], again, 's3');
+  assert.equal(third.transcript.items.findLast(({ kind }) => kind === 'note').text, 'New conversation');
+});
+
 test('repeated and old entries change nothing', () => {
   const state = play(ANSWER);
   const entry = state.log.rows[2].entry;

@@ -8,7 +8,7 @@ const FRAME_SAMPLES = 320; // 20 ms
 const LEAD_S = 0.06;
 const MAX_S = 2;
 
-/** Posts the microphone as 20 ms ArrayBuffers of int16, mono, 16 kHz. */
+/** Posts the microphone as 20 ms ArrayBuffers of int16, mono, 16 kHz, until it is told that nobody wants them. */
 class CaptureProcessor extends AudioWorkletProcessor {
   /** @param {AudioWorkletNodeOptions} options */
   constructor(options) {
@@ -16,12 +16,14 @@ class CaptureProcessor extends AudioWorkletProcessor {
     this.resampler = new Resampler(sampleRate, CAPTURE_RATE);
     this.frame = new Float32Array(FRAME_SAMPLES);
     this.filled = 0;
+    this.wanted = true;
+    this.port.onmessage = () => (this.wanted = false);
   }
 
   /** @param {Float32Array[][]} inputs */
   process(inputs) {
     const channel = inputs[0]?.[0];
-    if (!channel) return true;
+    if (!channel) return this.wanted;
     for (const sample of this.resampler.push(channel)) {
       this.frame[this.filled++] = sample;
       if (this.filled < FRAME_SAMPLES) continue;
@@ -29,24 +31,28 @@ class CaptureProcessor extends AudioWorkletProcessor {
       this.port.postMessage(buffer, [/** @type {ArrayBuffer} */ (buffer)]);
       this.filled = 0;
     }
-    return true;
+    return this.wanted;
   }
 }
 
-/** Plays ArrayBuffers of int16, mono, at `processorOptions.rate`. */
+/** Plays ArrayBuffers of int16, mono, at `processorOptions.rate`; null is the end of them. */
 class PlayerProcessor extends AudioWorkletProcessor {
   /** @param {AudioWorkletNodeOptions} options */
   constructor(options) {
     super(options);
     const resampler = new Resampler(options.processorOptions?.rate ?? 48_000, sampleRate);
     this.buffer = new PlayoutBuffer(Math.round(LEAD_S * sampleRate), Math.round(MAX_S * sampleRate));
-    this.port.onmessage = (event) => this.buffer.push(resampler.push(toFloat(new Int16Array(event.data))));
+    this.over = false;
+    this.port.onmessage = ({ data }) => {
+      if (data === null) this.over = true;
+      else this.buffer.push(resampler.push(toFloat(new Int16Array(data))));
+    };
   }
 
   /** @param {Float32Array[][]} _inputs @param {Float32Array[][]} outputs */
   process(_inputs, outputs) {
     if (outputs[0][0]) this.buffer.pull(outputs[0][0]);
-    return true;
+    return !this.over;
   }
 }
 

@@ -1,0 +1,103 @@
+"""A server killed or frozen in mid-call: the page says so within seconds, keeps the transcript, and calls again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.page import TalkPage
+from tests.fixtures.server import Server, payloads, start_server
+
+pytestmark = pytest.mark.realtime
+
+SAID_WITHIN_S = 4.0
+"""Three seconds are meant; one more is for a machine that others use too."""
+TRANSPORTS = pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "websocket"])
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may break."""
+    server = start_server(tmp_path)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@contextmanager
+def calling(browser: Browser, server: Server, *, webrtc: bool) -> Iterator[TalkPage]:
+    """A page in a call in which something was said already."""
+    context = browser.new_context(bypass_csp=True)
+    talk = TalkPage(context.new_page(), server.url, webrtc=webrtc)
+    talk.connect()
+    talk.type("what is seven times eight")
+    talk.until(lambda: any("56" in text for text in talk.agent_texts()), "the product")
+    talk.until(lambda: talk.mode() == "listening", "the end of the answer")
+    yield talk
+    context.close()
+
+
+def connected(talk: TalkPage) -> bool:
+    return talk.page.get_attribute("html", "data-phase") == "connected" and talk.mode() != "connecting"
+
+
+def ask_again(talk: TalkPage) -> None:
+    talk.type("what is three times four")
+    talk.until(lambda: any("12" in text for text in talk.agent_texts()), "an answer in the new call")
+
+
+@TRANSPORTS
+def test_a_killed_server_is_noticed_and_called_again(own_server: Server, browser: Browser, *, webrtc: bool) -> None:
+    with calling(browser, own_server, webrtc=webrtc) as talk:
+        before = talk.agent_texts()
+        own_server.process.kill()
+        talk.until(lambda: not connected(talk), "the loss", SAID_WITHIN_S)
+        assert "agent" in talk.status().lower(), talk.status()
+        talk.until(lambda: "Trying again" in talk.status(), "that it tries again", 10)
+        assert talk.agent_texts() == before, "what was said stays on the page"
+        own_server.process.wait()
+        again = start_server(own_server.folder, f"server.port={urlsplit(own_server.url).port}")
+        try:
+            talk.until(lambda: connected(talk), "the new call", 40)
+            ask_again(talk)
+            notes = talk.page.locator("#items li.note").all_inner_texts()
+            assert any("new conversation" in note and "lost" in note for note in notes), notes
+            assert talk.agent_texts()[: len(before)] == before
+            talk.until(lambda: talk.mode() == "listening", "the end of the answer")
+            talk.say("what time is it in tokyo right now")
+            talk.until(lambda: payloads(again.entries(), "speech.started"), "that the microphone is heard")
+            again.process.kill()
+            talk.until(lambda: "Trying again" in talk.status(), "that it tries again", 10)
+            hang_up_for_good(talk)
+        finally:
+            again.process.kill()
+            again.process.wait()
+        assert not talk.errors
+
+
+def hang_up_for_good(talk: TalkPage) -> None:
+    """Between two attempts; no further one may follow."""
+    asked: list[str] = []
+    talk.page.click("#hangup")
+    talk.page.on("request", lambda request: asked.append(request.url))
+    talk.page.wait_for_timeout(3_000)
+    assert talk.page.get_attribute("html", "data-phase") == "ended"
+    assert not asked
+
+
+@TRANSPORTS
+def test_a_frozen_server_is_noticed_and_waited_for(server: Server, browser: Browser, *, webrtc: bool) -> None:
+    with calling(browser, server, webrtc=webrtc) as talk:
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            talk.until(lambda: "does not answer" in talk.status(), "that it does not answer", SAID_WITHIN_S)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        talk.until(lambda: connected(talk), "life", 40)
+        ask_again(talk)
