@@ -138,13 +138,18 @@ def file(
 @clear_errors
 def replay(
     session: Annotated[str, typer.Argument(help="A timeline file (JSON lines), or the id of a stored session.")],
+    turns: Annotated[bool, typer.Option("--turns", help="The record of every turn instead of the transcript.")] = False,
+    json_file: Annotated[
+        str, typer.Option("--json", help="Figures, intent and turn records as JSON; - for standard output.")
+    ] = "",
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Feed a stored timeline to a fresh core; show its transcript and latency waterfall."""
+    """Feed a stored timeline to a fresh core; show its transcript, latency waterfall and figures."""
     from agent.show import replay_command
 
-    if not replay_command(session, settings_of(config, overrides).settings, Console()):
+    settings = settings_of(config, overrides).settings
+    if not replay_command(session, settings, Console(), turns=turns, json_file=json_file):
         raise typer.Exit(1)
 
 
@@ -181,11 +186,16 @@ def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
 @clear_errors
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A few turns, about a minute.")] = False,
+    load_: Annotated[bool, typer.Option("--load", help="Up to 12 sessions at once; about six minutes.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="The figures as JSON.")] = None,
     overrides: SetOption = None,
 ) -> None:
     """Measure every budget, from the audio that a caller hears; about six minutes."""
     from agent.bench.command import run_bench
+    from agent.bench.load_command import run_load
 
     settings_of(None, overrides)
+    if load_:
+        run_load(quick=quick, overrides=overrides or [], out=json_file, console=Console(), err=err)
+        return
     run_bench(quick=quick, overrides=overrides or [], out=json_file, console=Console(), err=err)

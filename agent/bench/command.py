@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from agent.bench.plan import FULL, QUICK, Plan
+from agent.bench.output import check_folder, progress_bar, write_json
+from agent.bench.plan import FULL, QUICK
 from agent.bench.rows import Row, rows
 from agent.bench.run import Measured, measure
 from agent.conversation.events import Json
-from agent.errors import SettingsError
 
 MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: ""}
 BUSY_STALLS = 0.35
@@ -24,28 +22,12 @@ BUSY_STALLS = 0.35
 def run_bench(*, quick: bool, overrides: Sequence[str], out: Path | None, console: Console, err: Console) -> None:
     """Measure, print the table, and write the JSON. Raises `AgentError`."""
     plan = QUICK if quick else FULL
-    if out is not None and not out.resolve().parent.is_dir():
-        raise SettingsError(f"{out} cannot be written: its folder is not there")
-    measured = asyncio.run(_with_progress(plan, overrides, err))
+    check_folder(out)
+    with progress_bar(err, plan.steps) as step:
+        measured = asyncio.run(measure(plan, overrides, step))
     found = rows(measured)
     show(found, measured, console)
-    if out is not None:
-        try:
-            out.write_text(json.dumps(to_json(found, measured), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
-
-
-async def _with_progress(plan: Plan, overrides: Sequence[str], err: Console) -> Measured:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    # Drawn seldom: the bar must not take the processor from what is measured.
-    with Progress(*columns, console=err, transient=True, refresh_per_second=2) as progress:
-        task = progress.add_task("starting", total=plan.steps)
-
-        def step(what: str) -> None:
-            progress.update(task, description=what, advance=1)
-
-        return await measure(plan, overrides, step)
+    write_json(out, to_json(found, measured))
 
 
 def show(found: Sequence[Row], measured: Measured, console: Console) -> None:

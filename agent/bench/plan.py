@@ -48,3 +48,7 @@ FULL = Plan(
     asks=20, barges=10, stories=5, bursts_per_story=4, reference_s=18.0, crowd=Stage(4, 30.0), appends=1_000,
     page_s=40.0,
 )  # fmt: skip
+
+FULL_LOAD = (Stage(1, 90.0), Stage(2, 45.0), Stage(4, 30.0), Stage(8, 30.0), Stage(12, 30.0))
+"""Few sessions talk for longer: a 95th percentile needs questions."""
+QUICK_LOAD = (Stage(1, 15.0), Stage(2, 10.0), Stage(4, 10.0))
