@@ -185,7 +185,7 @@ class Conversation:
                 self._on_speech_started(fact)
             case e.SpeechVoiced() if fact.utterance == speech.utterance and speech.active:
                 speech.voiced(fact.voiced_ms)
-                self._judge_sound()
+                self._on_voiced()
             case e.SpeechStopped() if fact.utterance == speech.utterance and speech.active:
                 self._on_speech_stopped(fact)
             case e.AsrPartial() if fact.utterance == speech.utterance and not speech.settled:
@@ -243,9 +243,14 @@ class Conversation:
 
     # ── sounds while the agent has the floor ─────────────────────────────────────────────
 
+    def _on_voiced(self) -> None:
+        if self._turn is None and self._reply_live and self.policy.interruption.mode != "never":
+            self._interruptions.sound_voiced(self.turn_id, self._now_us)
+        self._judge_sound()
+
     def _judge_sound(self) -> None:
         """New evidence about a sound that goes on, or whose text is not final."""
-        policy = self.policy.interruption
+        policy = self._interruptions.bar(self._now_us)
         if self._turn is not None or not self._reply_live or policy.mode == "never":
             return
         speech = self._speech
@@ -255,7 +260,7 @@ class Conversation:
 
     def _judge_final(self, final: e.AsrFinal) -> None:
         """All that will be known of a sound is known."""
-        policy, speech = self.policy.interruption, self._speech
+        policy, speech = self._interruptions.bar(self._now_us), self._speech
         verdict, evidence = judge(final.text, speech.voiced_ms, final=True, understood=final.understood, policy=policy)
         if policy.mode == "never" or verdict != "confirm":
             self._forget_speech()

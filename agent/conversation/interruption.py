@@ -7,13 +7,16 @@
     suspected  backchannel, no words within the window, undo,
                a device's cut that nothing bears out            clear       playout resumes
 
+False alarms in a row make it wary: playback then pauses only for speech that is voiced, and
+more voiced speech is needed to confirm. A real interruption, and time, bring it back.
+
 What was dismissed for want of words may still be confirmed by words that come late.
 `mode = "never"` leaves clear only by explicit control; `"any_sound"` confirms at the onset.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.conversation.answering import Answering
@@ -88,13 +91,42 @@ class Interruptions:
         self._out = outbox
         self._deadlines = deadlines
         self._suspicion: Suspicion | None = None
+        self._false_alarms = 0
+        self._alarm_us = 0
+        self._let_pass = False
+        """The sound that goes on did not pause playback, for want of voice so far."""
+
+    def false_alarms(self, now_us: int) -> int:
+        """False alarms in a row that are not forgotten yet."""
+        forgotten = (now_us - self._alarm_us) // (self.policy.wary_decay_ms * 1_000)
+        return max(0, self._false_alarms - forgotten)
+
+    def bar(self, now_us: int) -> Interruption:
+        """The policy by which a sound is judged now."""
+        beyond = self.false_alarms(now_us) - self.policy.wary_after + 1
+        if beyond <= 0:
+            return self.policy
+        percent = min(200, 100 + beyond * self.policy.wary_raise_percent)
+        return replace(
+            self.policy,
+            words_voiced_ms=self.policy.words_voiced_ms * percent // 100,
+            one_word_voiced_ms=self.policy.one_word_voiced_ms * percent // 100,
+            voiced_ms=self.policy.voiced_ms * percent // 100,
+        )
 
     def sound_began(self, turn_id: str, now_us: int) -> None:
         """The server's VAD hears something."""
+        self._let_pass = self._suspicion is None and self.false_alarms(now_us) >= self.policy.wary_after
         if self._suspicion is not None:
             self._suspicion.borne_out = True
             self._deadlines.clear("window", "device_window")
-        else:
+        elif not self._let_pass:
+            self._suspect("vad", Suspicion(device_cut=False, borne_out=True), turn_id, now_us)
+
+    def sound_voiced(self, turn_id: str, now_us: int) -> None:
+        """What it hears is periodic: a voice, and no door."""
+        if self._let_pass:
+            self._let_pass = False
             self._suspect("vad", Suspicion(device_cut=False, borne_out=True), turn_id, now_us)
 
     def sound_ended(self, now_us: int) -> None:
@@ -122,6 +154,7 @@ class Interruptions:
             return False
         heard_samples, method = self._where_heard(reply)
         self._clear()
+        self._false_alarms = 0
         self._out.add(InterruptionConfirmed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
         self._answering.interrupt(by, heard_samples, method, now_us, say_again=evidence != "stop")
         self._out.add(AgentStatus(turn_id=turn_id, status="interrupted", detail=evidence))
@@ -134,12 +167,13 @@ class Interruptions:
             return
         heard_samples, _ = self._where_heard(reply)
         self._clear()
+        self._false_alarms, self._alarm_us = self.false_alarms(now_us) + 1, now_us
         self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
         self._answering.resume(heard_samples, self.policy.resume_at, now_us)
 
     def _suspect(self, by: str, suspicion: Suspicion, turn_id: str, now_us: int) -> None:
         reply = self._answering.reply
-        if reply is None:
+        if reply is None or self._suspicion is not None:
             return
         self._suspicion = suspicion
         self._out.add(InterruptionSuspected(turn_id=turn_id, reply_id=reply.reply_id, by=by))

@@ -14,12 +14,12 @@ from dataclasses import replace
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation.core import Conversation
-from agent.conversation.policy import Endpointing, Interruption, Policy, Replies
+from agent.conversation.policy import Actions, Endpointing, Interruption, Policy, Replies
 from tests.simulation.invariants import Invariants
 
 PHRASES = (
     "what time is it", "set a timer for ten minutes", "and", "add milk to", "stop", "uh", "yeah", "never mind", "",
-    "the", "tell me a story please", "remind me to call mom",
+    "the", "tell me a story please", "remind me to call mom", "yes", "yes send it", "no",
 )  # fmt: skip
 SENTENCES = (
     "It is nine.",
@@ -34,6 +34,8 @@ CHANGES: tuple[dict[str, e.Json], ...] = (
     {"endpointing.floor_ms": 700, "endpointing.neutral_ms": 900},
     {"endpointing.floor_ms": 100_000},
     {"replies.context_events": 3, "replies.speculate": False},
+    {"actions.low_risk": "ask", "replies.steering": "after"},
+    {"actions.low_risk": "policy", "replies.steering": "now"},
 )
 MS = 1_000
 SAMPLES_PER_MS = 48
@@ -68,7 +70,8 @@ class World:
 
     def run(self) -> None:
         self.post(e.SessionCreated(policy=self._policy().to_dict(), engines={}))
-        self.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
+        latency_ms, speaker = self.dice.choice((0, 60, 150)), self.dice.random() < 0.9
+        self.post(e.DeviceJoined(device_id="d1", transport="sim", speaker=speaker, output_latency_ms=latency_ms))
         for _ in range(self.dice.randint(2, 9)):
             self.at(self.dice.randint(0, 12_000), self._something)
         for _ in range(3_000):
@@ -113,7 +116,9 @@ class World:
             Endpointing(floor_ms=dice.choice((0, 160, 500)), stable_ms=dice.choice((0, 0, 200))),
             Interruption(mode=dice.choice(("graded", "graded", "graded", "never", "any_sound"))),
             Replies(speculate=dice.random() < 0.8, preface_after_ms=dice.choice((0, 300, 700)), model_timeout_ms=3_000,
-                    tool_timeout_ms=2_000),
+                    tool_timeout_ms=2_000, dead_air_ms=dice.choice((500, 5_000)),
+                    steering=dice.choice(("now", "sentence", "after"))),
+            Actions(low_risk=dice.choice(("policy", "policy", "ask")), proposal_ms=dice.choice((1_000, 60_000))),
         )  # fmt: skip
 
     def odd(self, share: float) -> bool:
@@ -126,7 +131,7 @@ class World:
         dice = self.dice
         kinds = {
             self._speak: 12, self._press_talk: 2, self._cut: 3, self._device: 2, self._restart: 1, self._nonsense: 2,
-            lambda: e.TextInput(text=dice.choice(PHRASES), source="device:d1"): 3,
+            self._type: 4, self._answer_card: 2,
             lambda: e.ControlStop(source="device:d1", reply_id=dice.choice(("", "", "r1"))): 2,
             lambda: e.ControlDone(source="device:d1"): 1,
             lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."): 1,
@@ -134,6 +139,23 @@ class World:
         }  # fmt: skip
         (kind,) = dice.choices(list(kinds), list(kinds.values()))
         return kind()
+
+    def _type(self) -> e.Event:
+        """One message, or a few in a hurry."""
+        dice = self.dice
+        when = dice.choice(("", "", "now", "sentence", "after"))
+        if dice.random() < 0.3:
+            self.at(dice.randint(0, 400), lambda: self._type())
+        return e.TextInput(text=dice.choice(PHRASES), when=when, source="device:d1")
+
+    def _answer_card(self) -> e.Event:
+        """Of any proposal that ever was, perhaps twice."""
+        dice = self.dice
+        action_id = dice.choice([*self.rules.asked, "r1:c1.0"])
+        card = e.ControlConfirm(action_id=action_id, accept=dice.random() < 0.7, source="device:d1")
+        if self.odd(0.3):
+            self.at(dice.randint(0, 500), replace(card, accept=not card.accept, source="device:d2"))
+        return card
 
     def _press_talk(self) -> e.Event:
         dice = self.dice
@@ -256,6 +278,8 @@ class World:
         dice, reply_id, step = self.dice, decision.reply_id, decision.step
         self._running.add((reply_id, "model"))
         delay = dice.choice((1, 5, 200, 1_500))
+        if self.rules.asked and dice.random() < 0.5:
+            self.at(delay + dice.randint(0, 4_000), self._answer_card)
         if self.odd(0.05):
             return  # it hangs
         if self.odd(0.05):
@@ -272,7 +296,8 @@ class World:
                 self._model_fact(
                     e.ToolCall(
                         reply_id=reply_id, step=step, call_id=f"c{step}.{i}", name="tool", arguments={},
-                        effect=dice.choice(("read", "write")), risk=dice.choice(("low", "low", "low", "high")),
+                        effect=dice.choice(("read", "write")), risk=dice.choice(("low", "low", "high")),
+                        reverts=dice.choice(("", "", "r1:c1.0")),
                     )
                 ),
             )  # fmt: skip
@@ -285,7 +310,7 @@ class World:
 
     def _tool(self, decision: d.ToolStart | d.ActionStarted) -> None:
         dice = self.dice
-        call_id = decision.call_id if isinstance(decision, d.ToolStart) else decision.action_id.partition(":")[2]
+        call_id = decision.call_id
         if self.odd(0.08):
             return
         result = e.ToolResult(reply_id=decision.reply_id, call_id=call_id, ok=dice.random() < 0.8, content=1)

@@ -330,7 +330,9 @@ def test_a_model_that_fails_begins_nothing_more():
 
 
 def test_a_silent_model_is_given_up_and_can_do_nothing_more():
-    script = Script({"replies.model_timeout_ms": 3_000, "replies.preface_after_ms": 60_000, "replies.dead_air_ms": 60_000})
+    script = Script(
+        {"replies.model_timeout_ms": 3_000, "replies.preface_after_ms": 60_000, "replies.dead_air_ms": 60_000}
+    )
     script.types().wait(2_000).token("Well").wait(2_999)
     assert script.none(d.CancelRequested), "it said something meanwhile"
     script.wait(1)
