@@ -10,7 +10,7 @@ from agent.bench.alignment import Reference, continuity
 from agent.bench.clock_map import ClockMap
 from agent.bench.heard import FRAME_US, Heard
 from agent.bench.scenario import Ask, Barge, Burst
-from agent.conversation.decisions import CancelRequested
+from agent.conversation.decisions import CancelRequested, PlaybackPause, PlaybackResume, PlaybackStop
 from agent.conversation.events import CancelAck, Json
 from agent.timeline.entry import Entry
 from agent.timeline.projections.latency import latency
@@ -19,6 +19,8 @@ MAX_PAUSE_MS = 600
 WENT_ON_MS = 60
 """A pause up to here is none: three frames, less than a breath."""
 BEFORE_BURST_US = 1_500_000
+RESUMED_US = 2_000_000
+"""A reply that is not audible so long after going on does not count as heard again."""
 QUIET_STALL = 0.35
 """A turn counts as quiet when the machine stalled less than this share of its wait."""
 
@@ -173,6 +175,34 @@ def cancel_ms(entries: Iterable[Entry]) -> list[float]:
         last_us = max((acks[target] for target in targets if target in acks), default=0)
         found.append((last_us - min(targets.values())) / 1_000 if complete else float("inf"))
     return found
+
+
+def pauses(entries: Iterable[Entry]) -> list[tuple[int, int]]:
+    """Of each reply that was paused and went on: both times, on the session's clock."""
+    open_us: dict[str, int] = {}
+    found = []
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, PlaybackPause):
+            open_us.setdefault(event.reply_id, entry.now_us)
+        elif isinstance(event, PlaybackStop):
+            open_us.pop(event.reply_id, None)
+        elif isinstance(event, PlaybackResume) and event.reply_id in open_us:
+            found.append((open_us.pop(event.reply_id), entry.now_us))
+    return found
+
+
+def resume_gap_ms(pause: tuple[int, int], heard: Heard, clocks: ClockMap) -> float | None:
+    """How long a caller heard nothing because of a pause: from its begin, or the end of the last audible
+    frame where that is later, to the next audible frame's arrival. None when nothing more was heard.
+    """
+    began_us, resumed_us = map(clocks.to_client_us, pause)
+    before = heard.audible_between(began_us - FRAME_US, resumed_us)
+    after = heard.audible_between(resumed_us + 1, resumed_us + RESUMED_US)
+    if not after.size:
+        return None
+    silent_us = max(began_us, int(heard.arrived_us[before[-1]]) + FRAME_US) if before.size else began_us
+    return (int(heard.arrived_us[after[0]]) - silent_us) / 1_000
 
 
 def waterfalls(entries: Sequence[Entry]) -> list[dict[str, Json]]:

@@ -12,14 +12,17 @@ from agent.bench.alignment import Reference
 from agent.bench.crowd import Crowd
 from agent.bench.floor import Floor
 from agent.bench.measures import (
+    MAX_PAUSE_MS,
     AskTimes,
     BurstResult,
     ask_times,
     burst_result,
     cancel_ms,
     cut_ms,
+    pauses,
     percentile,
     quiet,
+    resume_gap_ms,
     waterfalls,
 )
 from agent.bench.page import PageCuts
@@ -75,6 +78,7 @@ def rows(measured: Measured) -> list[Row]:
         _crowd_row(measured.crowd),
         *_cut_rows(single),
         *_burst_rows(single),
+        *_resume_rows(single),
         _times("cancel.requested → last cancel.ack", Budget({99: 50}), cancel_ms(single.entries), OWN, shown=(50, 99)),
         *_jitter_rows(single, measured.crowd),
         _times(
@@ -154,6 +158,17 @@ def _burst_rows(single: Single) -> list[Row]:
         _burst_row(
             f'{HESITATION_MS} ms "uh" during speech', "goes on: no pause over 0.6 s; nothing lost", found["hesitation"]
         ),
+    ]
+
+
+def _resume_rows(single: Single) -> list[Row]:
+    found = pauses(single.entries)
+    gaps_ms = [gap for pause in found if (gap := resume_gap_ms(pause, single.heard, single.clocks)) is not None]
+    own_ms = [(resumed_us - began_us) / 1_000 for began_us, resumed_us in found]
+    stage, how = "pause for a sound that is dismissed → audible again", f"{BARE}, from the program's own pause on"
+    return [
+        _times(stage, Budget({50: MAX_PAUSE_MS}), gaps_ms, how, lost=len(found) - len(gaps_ms)),
+        _times("  the same", None, own_ms, f"{OWN}: playback.pause → playback.resume"),
     ]
 
 

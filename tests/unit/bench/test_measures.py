@@ -5,9 +5,19 @@ import pytest
 
 from agent.bench.clock_map import ClockMap
 from agent.bench.heard import FRAME_SAMPLES, Heard
-from agent.bench.measures import ask_times, burst_result, cancel_ms, cut_ms, percentile, quiet, voice_to_voice_ms
+from agent.bench.measures import (
+    ask_times,
+    burst_result,
+    cancel_ms,
+    cut_ms,
+    pauses,
+    percentile,
+    quiet,
+    resume_gap_ms,
+    voice_to_voice_ms,
+)
 from agent.bench.scenario import Ask, Barge, Burst
-from agent.conversation.decisions import CancelRequested
+from agent.conversation.decisions import CancelRequested, PlaybackPause, PlaybackResume, PlaybackStop
 from agent.conversation.events import CancelAck
 from agent.timeline.entry import Entry
 
@@ -83,6 +93,26 @@ def test_a_cancellation_lasts_until_its_last_ack():
         entry(5, 20_000, CancelRequested(reply_id="r2", target="tts")),
     ]
     assert cancel_ms(entries) == [8.0, float("inf")]
+
+
+def test_a_pause_is_over_when_the_reply_goes_on():
+    entries = [
+        entry(1, 1_000, PlaybackPause(reply_id="r1")),
+        entry(2, 2_000, PlaybackPause(reply_id="r1")),
+        entry(3, 301_000, PlaybackResume(reply_id="r1", sample=4_800)),
+        entry(4, 400_000, PlaybackPause(reply_id="r2")),
+        entry(5, 500_000, PlaybackStop(reply_id="r2", heard_ms=0, heard_text="", unheard_text="", method="sent")),
+        entry(6, 600_000, PlaybackResume(reply_id="r2", sample=0)),
+    ]
+    assert pauses(entries) == [(1_000, 301_000)]
+
+
+def test_the_gap_that_a_pause_leaves():
+    heard = recording((1_000, 3_020), (3_440, 5_000))
+    pause = (3_000_000 - OFFSET_US, 3_400_000 - OFFSET_US)
+    assert resume_gap_ms(pause, heard, clocks()) == 420
+    assert resume_gap_ms(pause, recording((1_000, 2_500), (3_440, 5_000)), clocks()) == 440
+    assert resume_gap_ms(pause, recording((1_000, 3_020), (6_000, 7_000)), clocks()) is None
 
 
 def test_percentiles():
