@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +16,15 @@ from agent.conversation.events import Json
 from agent.errors import StoreError, WireError
 from agent.replay import Difference, replay
 from agent.settings import Settings
+from agent.show_figures import show_figures
+from agent.show_turns import show_turns
 from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
+from agent.timeline.projections.figures import figures
+from agent.timeline.projections.intent import intent
 from agent.timeline.projections.latency import latency
 from agent.timeline.projections.transcript import transcript
+from agent.timeline.projections.turn_records import turn_records
 from agent.timeline.sqlite import SqliteStore
 
 STAGES = (
@@ -79,16 +86,46 @@ def show_differences(console: Console, differences: Sequence[Difference], facts:
         console.print(f"  at fact {difference.seq}: stored {difference.stored}, decided {difference.decided}")
 
 
-def replay_command(session: str, settings: Settings, console: Console) -> bool:
-    """Show a timeline file or a stored session; whether its replay decided the same."""
+def replay_command(
+    session: str, settings: Settings, console: Console, *, turns: bool = False, json_file: str = ""
+) -> bool:
+    """Show a timeline file or a stored session; whether its replay decided the same.
+
+    `turns`: each turn's record instead of the plain transcript. `json_file`: where the figures, the
+    intent at the end and the turn records go as JSON; `-` is standard output, and nothing else is shown.
+    """
     entries = read_entries(session, settings)
-    show_transcript(console, entries)
+    differences = replay(entries)
+    if json_file:
+        write_json(json_file, entries, differences)
+    if json_file == "-":
+        return not differences
+    (show_turns if turns else show_transcript)(console, entries)
     console.print()
     show_waterfall(console, entries)
     console.print()
-    differences = replay(entries)
+    show_figures(console, entries)
+    console.print()
     show_differences(console, differences, sum(entry.role == "fact" for entry in entries))
     return not differences
+
+
+def write_json(path: str, entries: Sequence[Entry], differences: Sequence[Difference]) -> None:
+    """What was folded from the timeline, as JSON. Raises `StoreError` if it cannot be written."""
+    found = {
+        "identical": not differences,
+        "figures": figures(entries),
+        "intent": intent(entries),
+        "turns": turn_records(entries),
+    }
+    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def read_entries(session: str, settings: Settings) -> list[Entry]:
