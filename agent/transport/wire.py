@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.conversation.events import (
+    ControlConfirm,
     ControlDone,
     ControlStop,
     ControlTalk,
@@ -65,6 +66,7 @@ class _Empty(_Strict):
 
 class _Text(_Strict):
     text: str
+    when: Literal["", "now", "sentence", "after"] = ""
 
 
 class _Talk(_Strict):
@@ -73,6 +75,11 @@ class _Talk(_Strict):
 
 class _Stop(_Strict):
     reply_id: Annotated[str, Field(max_length=64)] = ""
+
+
+class _Confirm(_Strict):
+    action_id: Annotated[str, Field(min_length=1, max_length=200)]
+    accept: bool
 
 
 class _Cut(_Strict):
@@ -176,12 +183,13 @@ def _first(error: ValidationError) -> str:
 
 
 def _text(command: Command, source: str, limits: Limits) -> Event:
-    text = _Text.model_validate(command.payload).text.strip()
+    message = _Text.model_validate(command.payload)
+    text = message.text.strip()
     if not text:
         raise WireError("text.input: the text is empty")
     if len(text) > limits.text_chars:
         raise WireError(f"text.input: the text has {len(text)} characters; at most {limits.text_chars} are taken")
-    return TextInput(event_id=command.event_id, source=source, text=text)
+    return TextInput(event_id=command.event_id, source=source, text=text, when=message.when)
 
 
 def _talk(command: Command, source: str, limits: Limits) -> Event:
@@ -196,6 +204,11 @@ def _done(command: Command, source: str, limits: Limits) -> Event:
 def _stop(command: Command, source: str, limits: Limits) -> Event:
     reply_id = _Stop.model_validate(command.payload).reply_id
     return ControlStop(event_id=command.event_id, source=source, reply_id=reply_id)
+
+
+def _confirm(command: Command, source: str, limits: Limits) -> Event:
+    said = _Confirm.model_validate(command.payload)
+    return ControlConfirm(event_id=command.event_id, source=source, action_id=said.action_id, accept=said.accept)
 
 
 def _cut(command: Command, source: str, limits: Limits) -> Event:
@@ -229,6 +242,7 @@ _MAKERS: Mapping[str, Callable[[Command, str, Limits], Event | None]] = {
     "control.talk": _talk,
     "control.done": _done,
     "control.stop": _stop,
+    "control.confirm": _confirm,
     "device.cut": _cut,
     "settings.changed": _changes,
     HEARTBEAT: _heartbeat,
