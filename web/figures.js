@@ -46,6 +46,7 @@ const TOLERANCE_SAMPLES = 40 * SAMPLES_PER_MS;
 const KEPT = 64; // replies and turns
 const EFFECTS_KEPT = 256;
 const TIMES_KEPT = 1_000;
+const NEVER_CUT = new Set(['complete', 'shown', 'never_started']);
 const NOBODY = new Set(['closed', 'device_left', 'restart']);
 
 /** @returns {Figures} */
@@ -198,7 +199,7 @@ function foldGhost(ghost, entry) {
     case 'playback.resume':
       return { ...ghost, sent: entry.payload.sample, sinceUs: now, limit: null, settled: false, samples: 0 };
     case 'playback.stop': {
-      const cut = entry.payload.method === 'sent' || entry.payload.method === 'device_cut';
+      const cut = !NEVER_CUT.has(entry.payload.method);
       return cut ? cutAt({ ...ghost, cut }, now) : { ...ghost, cut };
     }
     default:

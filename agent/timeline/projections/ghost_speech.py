@@ -16,6 +16,9 @@ from agent.conversation.events import REPLY_RATE, Event, PlaybackMark, PlaybackS
 TOLERANCE_SAMPLES = REPLY_RATE * 40 // 1_000
 """Two frames: the one under way at the cut, and the pacing's own inaccuracy."""
 
+NEVER_CUT = frozenset(("complete", "shown", "never_started"))
+"""How the heard part of a reply is known when no sound of it was cut off."""
+
 
 @dataclass(slots=True)
 class GhostSpeech:
@@ -45,7 +48,7 @@ class GhostSpeech:
                 self._sent, self._since_us = event.sample, now_us
                 self._limit, self._settled, self.ghost_samples = None, False, 0
             case PlaybackStop():
-                self.cut = event.method in ("sent", "device_cut")
+                self.cut = event.method not in NEVER_CUT
                 if self.cut:
                     self._cut_at(now_us)
 
