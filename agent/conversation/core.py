@@ -270,9 +270,9 @@ class Conversation:
         else:
             self._open_turn()  # the reply that was spoken over has ended meanwhile
 
-    def _confirm(self, by: str, evidence: str) -> None:
+    def _confirm(self, by: str, evidence: str, played: e.Played | None = None) -> None:
         """Run the ladder; if the user is speaking, it is their turn."""
-        if not self._interruptions.confirm(by, evidence, self.turn_id, self._now_us):
+        if not self._interruptions.confirm(by, evidence, self.turn_id, self._now_us, played):
             return
         if evidence in SPOKEN_EVIDENCE:
             self._open_turn()
@@ -292,7 +292,7 @@ class Conversation:
             case e.ControlStop():
                 reply = self._answering.reply
                 if reply is not None and fact.reply_id in ("", reply.reply_id):
-                    self._confirm(fact.source, "stop")
+                    self._confirm(fact.source, "stop", fact.played)
             case e.ControlConfirm():
                 self._on_card(fact)
             case e.DeviceCut():
@@ -333,7 +333,7 @@ class Conversation:
             self._interruptions.undo(self.turn_id, self._now_us)
         elif self._reply_live and self.policy.interruption.mode != "never":
             hearing = self._speech.active
-            self._interruptions.device_cut(fact.source, self.turn_id, self._now_us, hearing=hearing)
+            self._interruptions.device_cut(fact, self.turn_id, self._now_us, hearing=hearing)
 
     def _on_text(self, fact: e.TextInput) -> None:
         if not fact.text.strip():

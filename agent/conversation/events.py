@@ -175,12 +175,21 @@ class ControlDone(Event):
     type: ClassVar[str] = "control.done"
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Where a device was when it silenced itself: all before `sample` of the reply had been audible."""
+
+    reply_id: str
+    sample: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlStop(Event):
     """Stop button, key or API. `reply_id` empty: whatever is being said."""
 
     type: ClassVar[str] = "control.stop"
     reply_id: str = ""
+    played: Played | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +347,7 @@ class DeviceCut(Event):
 
     type: ClassVar[str] = "device.cut"
     undo: bool = False
+    played: Played | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

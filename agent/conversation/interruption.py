@@ -27,7 +27,8 @@ from agent.conversation.decisions import (
     InterruptionDismissed,
     InterruptionSuspected,
 )
-from agent.conversation.events import REPLY_RATE
+from agent.conversation.events import REPLY_RATE, DeviceCut, Played
+from agent.conversation.ladder import Heard
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Interruption
 from agent.conversation.presence import Presence
@@ -47,6 +48,8 @@ class Suspicion:
     """The device silenced itself: what was on its way to the ear was not heard."""
     borne_out: bool
     """The server's own VAD hears something too."""
+    played: Played | None = None
+    """Where the device says that it silenced itself."""
 
 
 def meaningful_words(text: str, policy: Interruption) -> int:
@@ -133,12 +136,14 @@ class Interruptions:
         if self._suspicion is not None:
             self._deadlines.set("window", now_us + self.policy.window_ms * 1_000)
 
-    def device_cut(self, by: str, turn_id: str, now_us: int, *, hearing: bool) -> None:
+    def device_cut(self, cut: DeviceCut, turn_id: str, now_us: int, *, hearing: bool) -> None:
         """A device silenced its own playback. `hearing`: the server's VAD hears something too."""
         if self._suspicion is not None:
             self._suspicion.device_cut = True
+            self._suspicion.played = self._suspicion.played or cut.played
             return
-        self._suspect(by, Suspicion(device_cut=True, borne_out=hearing), turn_id, now_us)
+        suspicion = Suspicion(device_cut=True, borne_out=hearing, played=cut.played)
+        self._suspect(cut.source, suspicion, turn_id, now_us)
         if not hearing:
             self._deadlines.set("device_window", now_us + self.policy.device_window_ms * 1_000)
 
@@ -147,12 +152,13 @@ class Interruptions:
         if self._suspicion is not None and self._suspicion.device_cut and not self._suspicion.borne_out:
             self.dismiss("undo", turn_id, now_us)
 
-    def confirm(self, by: str, evidence: str, turn_id: str, now_us: int) -> bool:
-        """Run the ladder. False if there was nothing to interrupt."""
+    def confirm(self, by: str, evidence: str, turn_id: str, now_us: int, played: Played | None = None) -> bool:
+        """Run the ladder. False if there was nothing to interrupt. `played`: where the device
+        that interrupts silenced itself."""
         reply = self._answering.reply
         if reply is None or not reply.committed:
             return False
-        heard_samples, method = self._where_heard(reply)
+        heard_samples, method = self._where_heard(reply, played)
         self._clear()
         self._false_alarms = 0
         self._out.add(InterruptionConfirmed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
@@ -180,10 +186,14 @@ class Interruptions:
         self._answering.pause()
         self._deadlines.set("pause_limit", now_us + self.policy.pause_limit_ms * 1_000)
 
-    def _where_heard(self, reply: Reply) -> tuple[int, Literal["sent", "device_cut"]]:
+    def _where_heard(self, reply: Reply, played: Played | None = None) -> tuple[int, Heard]:
         """The reply sample up to which it was audible, and how that is known."""
-        sent = reply.playback.sent_samples
-        if self._suspicion is None or not self._suspicion.device_cut:
+        sent, suspicion = reply.playback.sent_samples, self._suspicion
+        if suspicion is not None and suspicion.device_cut:
+            played = suspicion.played or played
+        if played is not None and played.reply_id == reply.reply_id:
+            return max(0, min(sent, played.sample)), "device"
+        if suspicion is None or not suspicion.device_cut:
             return sent, "sent"
         return max(0, sent - self._presence.output_latency_ms * REPLY_RATE // 1_000), "device_cut"
 

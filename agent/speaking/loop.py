@@ -116,6 +116,10 @@ class SpeakingLoop:
         """The next 20 ms of playout, int16 mono 48 kHz, shape (960,), or None for silence."""
         return self._playout.next_frame()
 
+    def position(self) -> tuple[str, int] | None:
+        """The reply and the sample that the next frame begins with, None while nothing is to be said."""
+        return self._playout.position()
+
     def apply(self, decision: Event) -> None:
         """Carry out a decision; those of other loops are ignored. Facts may be posted meanwhile."""
         match decision:

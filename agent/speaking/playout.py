@@ -54,6 +54,13 @@ class Playout:
         self._last = int(frame[-1])
         return frame
 
+    def position(self) -> tuple[str, int] | None:
+        """The live reply and the sample that is handed out next, None while it has nothing to hand out."""
+        ledger = self._ledgers.get(self._live)
+        if ledger is None or not ledger.playing or ledger.ended:
+            return None
+        return self._live, ledger.position
+
     def _take(self) -> NDArray[np.int16] | None:
         ledger = self._ledgers.get(self._live)
         if ledger is None:

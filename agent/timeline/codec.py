@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from types import ModuleType
+from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
 
 from agent.conversation import decisions, events
@@ -141,7 +141,17 @@ def _decoder(hint: Any) -> Decoder:
         return _decode_json_object if arguments[1] is _AnyJson else _decode_dict(_decoder(arguments[1]))
     if is_dataclass(hint) and isinstance(hint, type):
         return _decode_record(hint)
+    if (record := _optional(hint)) is not None:
+        decode = _decode_record(record)
+        return lambda value, where: None if value is None else decode(value, where)
     raise RuntimeError(f"the codec has no rule for {hint}")
+
+
+def _optional(hint: Any) -> type | None:
+    """The class of `Class | None`."""
+    arguments = [argument for argument in get_args(hint) if argument is not NoneType]
+    is_union = get_origin(hint) is UnionType and len(arguments) == 1
+    return arguments[0] if is_union and is_dataclass(arguments[0]) and isinstance(arguments[0], type) else None
 
 
 def _decode_json_object(value: Any, where: str) -> Any:
@@ -158,6 +168,8 @@ def _encoder(hint: Any) -> Encoder:
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
         return list if item is str else (lambda value: [_encode_record(one) for one in value])
+    if _optional(hint) is not None:
+        return lambda value: None if value is None else _encode_record(value)
     return lambda value: cast(Json, value)
 
 

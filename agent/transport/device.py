@@ -18,9 +18,15 @@ REMEMBERED_IDS = 1_000
 
 
 class Device:
-    """Posts `device.joined` and `device.left` once each, and its commands between them."""
+    """Posts `device.joined` and `device.left` once each, and its commands between them.
 
-    def __init__(self, call: Call, transport: str, limits: Limits, clock: Clock) -> None:
+    `locate` tells which reply sample lies at the RTP timestamp that a device says it plays.
+    """
+
+    def __init__(
+        self, call: Call, transport: str, limits: Limits, clock: Clock, locate: wire.Locate = lambda rtp: None
+    ) -> None:
+        self._locate = locate
         self.device_id = secrets.token_hex(6)
         self.call = call
         self.transport = transport
@@ -63,7 +69,7 @@ class Device:
                 raise WireError(f"too many messages: at most {self._limits.messages_per_s} a second are taken")
             command = wire.parse_command(message, self._limits)
             event_id = command.event_id
-            event = wire.to_event(command, self.device_id, self.transport, self._limits)
+            event = wire.to_event(command, self.device_id, self.transport, self._limits, self._locate)
             if event is not None and event_id not in self._seen:
                 self.call.post(event)
                 self._remember(event_id)

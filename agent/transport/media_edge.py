@@ -31,6 +31,7 @@ from agent.transport.frame_clock import FrameClock, Jitter
 from agent.transport.opus import Decoder, Encoder
 from agent.transport.port import FRAME_SAMPLES
 from agent.transport.receive_buffer import ReceiveBuffer, ReceiveCounts
+from agent.transport.sent_frames import SentFrames
 
 Pcm = NDArray[np.int16]
 
@@ -140,14 +141,22 @@ class PlayoutTrack(MediaStreamTrack):
     """Sends one Opus packet every 20 ms, taking each frame when it is due and not before.
 
     `next_frame` gives int16 of shape (960,) at 48 kHz, or None for silence. `pts` of a frame
-    is its index times 960 and never repeats; frames that are skipped leave a gap in it.
+    is its index times 960 and never repeats; frames that are skipped leave a gap in it. `position`
+    tells what the next frame begins with: a reply and its sample.
     """
 
     kind = "audio"
 
-    def __init__(self, next_frame: Callable[[], Pcm | None], clock: Clock) -> None:
+    def __init__(
+        self,
+        next_frame: Callable[[], Pcm | None],
+        clock: Clock,
+        position: Callable[[], tuple[str, int] | None] = lambda: None,
+    ) -> None:
         super().__init__()
         self._next_frame = next_frame
+        self._position = position
+        self._sent = SentFrames()
         self._frames = FrameClock(clock)
         self._encoder = Encoder()
         self._silence = np.zeros(FRAME_SAMPLES, np.int16)
@@ -177,6 +186,14 @@ class PlayoutTrack(MediaStreamTrack):
         """
         return None if self._rtp_origin is None else (self._rtp_origin + pts) & 0xFFFFFFFF
 
+    def heard(self, rtp_timestamp: int) -> tuple[str, int] | None:
+        """The reply and the sample that lie at this RTP timestamp, if it is of the last seconds."""
+        if self._rtp_origin is None or self._pts is None:
+            return None
+        since = (self.rtp_timestamp(self._pts) or 0) - rtp_timestamp
+        behind = (since + (1 << 31)) % (1 << 32) - (1 << 31)
+        return None if behind < -FRAME_SAMPLES else self._sent.at(self._pts - behind)
+
     async def recv(self) -> Packet[Stream]:
         """The next packet when it is due. Raises only `MediaStreamError`, once stopped: any other
         error would end aiortc's sending for good, with the connection still up."""
@@ -193,7 +210,11 @@ class PlayoutTrack(MediaStreamTrack):
 
     def _take(self) -> Pcm | None:
         try:
-            return self._next_frame()
+            position = self._position()
+            frame = self._next_frame()
+            if position is not None and frame is not None and self._pts is not None:
+                self._sent.sent(self._pts, *position)
+            return frame
         except Exception:  # the session's fault must not silence the call for good
             self._complain("the playout failed to give a frame")
             return None

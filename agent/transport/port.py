@@ -33,6 +33,10 @@ class Call(Protocol):
         """The next 20 ms of playout, int16 mono 48 kHz, shape (960,), or None for silence."""
         ...
 
+    def position(self) -> tuple[str, int] | None:
+        """The reply, and its sample, that the next frame begins with; None while nothing is to be said."""
+        ...
+
     def post(self, fact: Event) -> None:
         """Hand a fact to the conversation (device joined or left, a client's command)."""
         ...

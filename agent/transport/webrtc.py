@@ -91,7 +91,7 @@ class WebRtcPeer:
     def __init__(self, call: Call, sessions: Sessions, settings: Settings, clock: Clock) -> None:
         check_version()
         self.session_id = call.session_id
-        self.device = Device(call, "webrtc", settings.limits, clock)
+        self.device = Device(call, "webrtc", settings.limits, clock, locate=self._locate)
         self.answer_sdp = ""
         self._call = call
         self._sessions = sessions
@@ -101,7 +101,7 @@ class WebRtcPeer:
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._microphone = Microphone(call.hear, clock)
         self._has_microphone = False
-        self._track = PlayoutTrack(call.next_frame, clock)
+        self._track = PlayoutTrack(call.next_frame, clock, call.position)
         self._connected = asyncio.Event()
         self._leaving = asyncio.Event()
         self._reason = ""
@@ -249,6 +249,9 @@ class WebRtcPeer:
                 return
             if self._channel is channel:
                 self._channel = None
+
+    def _locate(self, rtp_timestamp: int) -> tuple[str, int] | None:
+        return self._track.heard(rtp_timestamp)
 
     def _rtp_of(self, entry: Entry) -> int | None:
         """For playback events, when they happened on the clock of the audio that is sent."""

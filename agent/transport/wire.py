@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +25,7 @@ from agent.conversation.events import (
     DeviceJoined,
     Event,
     Json,
+    Played,
     SettingsChanged,
     TextInput,
 )
@@ -44,6 +45,9 @@ CHANGEABLE: frozenset[str] = frozenset(
     + ["tts.speed"]
 )
 """Settings that a page may change. Engines are not among them: they name code to be loaded."""
+
+Locate = Callable[[int], tuple[str, int] | None]
+"""The reply and the sample at an RTP timestamp, if it is known."""
 
 _Setting = bool | int | float | str | list[str]
 
@@ -73,8 +77,12 @@ class _Talk(_Strict):
     on: bool
 
 
+_Rtp = Annotated[int, Field(ge=0, lt=1 << 32)] | None
+
+
 class _Stop(_Strict):
     reply_id: Annotated[str, Field(max_length=64)] = ""
+    rtp_timestamp: _Rtp = None
 
 
 class _Confirm(_Strict):
@@ -84,6 +92,7 @@ class _Confirm(_Strict):
 
 class _Cut(_Strict):
     undo: bool = False
+    rtp_timestamp: _Rtp = None
 
 
 class _Joined(_Strict):
@@ -144,17 +153,30 @@ def parse_command(message: str | bytes, limits: Limits) -> Command:
         raise WireError("the message is not valid Unicode") from error
 
 
-def to_event(command: Command, device_id: str, transport: str, limits: Limits) -> Event | None:
-    """The fact that a command states, None for a heartbeat. Raises `WireError`."""
+def to_event(
+    command: Command, device_id: str, transport: str, limits: Limits, locate: Locate = lambda rtp: None
+) -> Event | None:
+    """The fact that a command states, None for a heartbeat. Raises `WireError`.
+
+    `rtp_timestamp` of a stop or a cut is what the device was playing; it becomes a reply sample.
+    """
     try:
         if command.type == DeviceJoined.type:
             return _joined(command, device_id, transport)
         if command.type in _MAKERS:
-            return _MAKERS[command.type](command, f"device:{device_id}", limits)
+            return _located(_MAKERS[command.type](command, f"device:{device_id}", limits), command, locate)
     except ValidationError as error:
         raise WireError(f"{command.type}: {_first(error)}") from error
     known = ", ".join(sorted([*_MAKERS, DeviceJoined.type]))
     raise WireError(f"unknown type {command.type!r}; known are {known}")
+
+
+def _located(event: Event | None, command: Command, locate: Locate) -> Event | None:
+    """A cut or a stop with the place at which it silenced its device, where that is known."""
+    rtp_timestamp = command.payload.get("rtp_timestamp")
+    if not isinstance(event, ControlStop | DeviceCut) or rtp_timestamp is None or (at := locate(rtp_timestamp)) is None:
+        return event
+    return replace(event, played=Played(*at))
 
 
 def entry_message(entry: Entry, rtp_timestamp: int | None = None) -> str:

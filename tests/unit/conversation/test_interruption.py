@@ -450,3 +450,50 @@ def test_a_voice_that_goes_on_behind_a_dismissal_does_not_pause_again_and_again(
     for step in range(1, 20):
         script.wait(100).voiced(step * 100)
     assert len(script.all(d.PlaybackPause)) == 1
+
+
+# ── what the device says that it played ──────────────────────────────────────────────────
+
+
+def test_a_device_that_says_where_it_was_is_believed():
+    script = Script(latency_ms=150).speaking(heard=4)
+    script.post(e.DeviceCut(source="device:d1", played=e.Played("r1", 2 * WORD_SAMPLES)))
+    script.starts().partial("no wait stop").voiced(400)
+    stop = script.one(d.PlaybackStop)
+    assert (stop.method, stop.heard_text) == ("device", "One two")
+
+
+def test_nothing_that_was_not_sent_was_played():
+    script = Script().speaking(heard=2)
+    script.post(e.ControlStop(played=e.Played("r1", 5 * WORD_SAMPLES)))
+    assert script.one(d.PlaybackStop).heard_text == "One two"
+
+
+def test_a_place_in_another_reply_says_nothing():
+    script = Script().speaking(heard=2)
+    script.post(e.ControlStop(played=e.Played("r0", WORD_SAMPLES)))
+    assert (script.one(d.PlaybackStop).method, script.one(d.PlaybackStop).heard_text) == ("sent", "One two")
+
+
+def test_a_false_alarm_resumes_where_the_device_fell_silent():
+    script = Script({"interruption.resume_at": "sample"}, latency_ms=150).speaking(heard=4)
+    script.post(e.DeviceCut(source="device:d1", played=e.Played("r1", 3 * WORD_SAMPLES + 7)))
+    script.wait(1_000)
+    assert script.one(d.PlaybackResume).sample == 3 * WORD_SAMPLES + 7
+
+
+def test_a_cut_that_is_reported_behind_the_servers_own_pause_still_counts():
+    script = Script(latency_ms=150).speaking(heard=4).starts()
+    script.post(e.DeviceCut(source="device:d1", played=e.Played("r1", 3 * WORD_SAMPLES)))
+    script.partial("no wait stop").voiced(400)
+    assert script.one(d.PlaybackStop).heard_text == "One two three"
+
+
+def test_a_late_mark_changes_nothing_behind_the_stop():
+    script = Script().speaking(heard=2)
+    script.post(e.ControlStop())
+    script.types("again").thinks("Seven eight.")
+    script.post(e.PlaybackMark(reply_id="r1", sample=5 * WORD_SAMPLES))
+    script.post(e.DeviceCut(source="device:d1", played=e.Played("r1", 1)))
+    script.wait(2_000).plays_out()
+    assert [stop.heard_text for stop in script.all(d.PlaybackStop)] == ["One two", "Seven eight."]

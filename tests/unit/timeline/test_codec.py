@@ -45,6 +45,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(arguments[0]), max_size=4).map(tuple)
     if origin is dict:
         return st.dictionaries(TEXT, values(arguments[1]), max_size=3)
+    if origin is types.UnionType:
+        return st.none() | values(next(argument for argument in arguments if argument is not types.NoneType))
     assert is_dataclass(hint), hint
     return instances(hint)
 

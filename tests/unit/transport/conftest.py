@@ -52,6 +52,9 @@ class FakeCall:
     def hear(self, pcm: np.ndarray) -> None:
         self.heard.append((time.monotonic(), pcm))
 
+    def position(self) -> tuple[str, int] | None:
+        return None
+
     def next_frame(self) -> np.ndarray | None:
         self.frames += 1
         return self._tone[self.frames % 50] if self.playing else None

@@ -28,6 +28,9 @@ def test_every_command():
     assert parse("control.done", {}) == events.ControlDone(**common)
     assert parse("control.stop", {}) == events.ControlStop(**common)
     assert parse("control.stop", {"reply_id": "r1"}) == events.ControlStop(**common, reply_id="r1")
+    card = events.ControlConfirm(**common, action_id="r1:c1", accept=False)
+    assert parse("control.confirm", {"action_id": "r1:c1", "accept": False}) == card
+    assert parse("text.input", {"text": "shorter", "when": "after"}).when == "after"
     assert parse("device.cut", {"undo": True}) == events.DeviceCut(**common, undo=True)
     assert parse("settings.changed", {"changes": {"vad.onset_ms": 80, "tts.speed": 1.2}}) == events.SettingsChanged(
         **common, changes={"vad.onset_ms": 80, "tts.speed": 1.2}
