@@ -36,6 +36,10 @@ MAX_QUEUED = 64
 """Chunks waiting for synthesis; a further one fails."""
 AUDIO_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 2.0
+FREE_TIMEOUT_S = 1.0
+"""How long behind that an engine may take to end a cancelled synthesis."""
+MAX_ABANDONED = 8
+"""Syntheses that hang at once; more of them end the session."""
 _BLOCK_MS = 200
 """Audio converted without letting others run: about 1.5 ms of computing."""
 _GAPS_MS = {".": 220, "!": 220, "?": 220, "…": 220, ":": 120, ";": 120, ",": 90}
@@ -107,6 +111,8 @@ class SpeakingLoop:
         self._current: TtsSay | None = None
         self._task: asyncio.Task[None] | None = None
         self._silenced = False
+        self._silence_came = asyncio.Event()
+        self._abandoned: list[asyncio.Task[None]] = []
         self._to_free: list[CancelFreed] = []
         self._said_last: dict[str, str] = {}
         # The filters are computed once in a process: now, and not when somebody waits for speech.
@@ -147,12 +153,39 @@ class SpeakingLoop:
                 self._work.clear()
                 continue
             self._current, self._silenced = say, False
-            async with asyncio.TaskGroup() as group:
-                # A task of its own, so that a cancelled reply ends the task and not this loop.
-                self._task = group.create_task(self._speak(say))
+            # A task of its own, so that a cancelled reply ends the task and not this loop.
+            self._task = asyncio.get_running_loop().create_task(self._speak(say), name=f"speak {say.reply_id}")
+            try:
+                await self._until_spoken(self._task)
+            except asyncio.CancelledError:
+                self._task.cancel()
+                await asyncio.wait((self._task, *self._abandoned), timeout=CLOSE_TIMEOUT_S)
+                raise
             self._current = self._task = None
             self._free()
             self._tell_growing()
+
+    async def _until_spoken(self, task: asyncio.Task[None]) -> None:
+        """Wait for a synthesis; one that does not end when it is cancelled is abandoned, and the next one begins.
+
+        A `TaskGroup` would wait for ever for an engine that swallows its cancellation.
+        """
+        silence = asyncio.get_running_loop().create_task(self._silence_came.wait(), name="silence")
+        try:
+            await asyncio.wait((task, silence), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT_S + FREE_TIMEOUT_S)
+        finally:
+            silence.cancel()
+            self._silence_came.clear()
+        if task.done():
+            if not task.cancelled():
+                task.result()
+            return
+        self._abandoned = [left for left in self._abandoned if not left.done()] + [task]
+        self._post(Fault(code="tts", message=f"{self._tts.name} does not stop; this synthesis is left behind"))
+        if len(self._abandoned) > MAX_ABANDONED:
+            raise TtsError(f"{self._tts.name} hung {len(self._abandoned)} times and never stopped")
 
     def _say(self, say: TtsSay) -> None:
         if len(self._queue) >= MAX_QUEUED:
@@ -194,6 +227,7 @@ class SpeakingLoop:
             if self._task is not None and not self._silenced:
                 self._task.cancel()  # once: a second one would break into the engine's clean-up
             self._silenced = True
+            self._silence_came.set()
         return dropped
 
     def _cancel(self, request: CancelRequested) -> None:
@@ -232,7 +266,7 @@ class SpeakingLoop:
             self._post(Fault(code="tts", message=f"{self._tts.name} broke: {error!r}"))
             self._break_off(chunk, f"{self._tts.name} broke; the error event has the cause")
         else:
-            if not self._silenced:
+            if self._wanted(say):
                 self._said_last[reply_id] = say.text
                 self._post(chunk.fact(self._playout.synthesised(reply_id)))
 
@@ -251,10 +285,14 @@ class SpeakingLoop:
             await self._close(stream)
         self._playout.append(reply_id, resampler.flush())
 
+    def _wanted(self, say: TtsSay) -> bool:
+        """Whether this is still being spoken, and neither silenced nor left behind."""
+        return self._current is say and not self._silenced
+
     def _break_off(self, chunk: _Chunk, message: str) -> None:
         """The chunk failed: if nothing of it was played it is dropped; else it ends with the word
         that is being played, and is recorded so far, for a heard word is never forgotten."""
-        if self._silenced:
+        if not self._wanted(chunk.say):
             return
         reply_id = chunk.say.reply_id
         played = self._playout.played(reply_id)

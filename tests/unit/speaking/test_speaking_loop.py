@@ -248,6 +248,37 @@ def test_the_next_reply_is_spoken_after_a_cancel() -> None:
     assert [fact.reply_id for fact in of(facts, TtsChunk)] == ["r2"]
 
 
+def test_an_engine_that_never_stops_is_left_behind() -> None:
+    @dataclass
+    class Deaf(FakeTts):
+        """Swallows every cancellation of its first synthesis."""
+
+        asked: int = 0
+
+        async def synthesize(self, text: str, speed: float = 1.0) -> AsyncIterator[Speech]:
+            self.asked += 1
+            while self.asked == 1:
+                try:
+                    await asyncio.sleep(3_600)
+                except asyncio.CancelledError:
+                    continue
+            async for speech in super().synthesize(text, speed):
+                yield speech
+
+    async def scenario(loop: SpeakingLoop, facts: list[Event]) -> None:
+        loop.apply(say("Never."))
+        await asyncio.sleep(0.1)
+        loop.apply(CancelRequested(reply_id="r1", target="tts"))
+        loop.apply(say("Again.", "r2"))
+        await asyncio.sleep(10)
+        assert of(facts, CancelAck)
+        assert [fact.code for fact in of(facts, Fault)] == ["tts"]
+        assert [fact.target for fact in of(facts, CancelFreed)] == ["tts"], "given up, so it waits for it no more"
+        assert [chunk.reply_id for chunk in of(facts, TtsChunk)] == ["r2"]
+
+    play(Deaf(), scenario)
+
+
 @pytest.mark.parametrize("error", [TtsError("no voice"), ValueError("a bug")])
 def test_a_failing_engine_fails_the_chunk_and_the_loop_goes_on(error: Exception) -> None:
     async def scenario(loop: SpeakingLoop, facts: list[Event]) -> None:
