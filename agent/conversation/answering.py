@@ -27,7 +27,7 @@ from agent.conversation.reply import Correction, Reply
 from agent.conversation.watch import Watch
 
 MAX_ANNOUNCEMENTS = 16
-"""What waits to be said unasked; beyond it the oldest is dropped."""
+"""That wait to be said; beyond it the oldest is dropped."""
 APOLOGY = "Sorry, something went wrong there. Please try again."
 TOO_LONG = "Sorry, that took too long. Please try again."
 UNSURE = "I don't know yet whether that worked. I will tell you when I do."
@@ -54,7 +54,6 @@ class Answering:
         self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
     def identify(self, session_id: str) -> None:
-        """Name the session; the keys of its actions hold it."""
         self._acting.session_id = session_id
 
     def configure(self, policy: Replies, actions: Actions) -> None:
@@ -165,6 +164,11 @@ class Answering:
                 self.tell(correction.text, correction.cause_id)
         self._forget(reply, stop_id)
 
+    def link_changed(self, now_us: int) -> None:
+        """A device has its commands back, or left: what was held may start."""
+        if self.reply is not None:
+            self._advance_actions(self.reply, now_us)
+
     def pause(self) -> None:
         """Rung 1, provisionally."""
         if self.reply is not None and not self.paused:
@@ -257,8 +261,7 @@ class Answering:
             self._proceed(reply, now_us)
 
     def on_started(self, fact: e.PlaybackStarted) -> None:
-        reply = self._live(fact.reply_id)
-        if reply is not None and not self.paused:
+        if (reply := self._live(fact.reply_id)) and not self.paused:
             reply.playback.started()
             self._status(reply, "speaking")
 
@@ -321,7 +324,7 @@ class Answering:
         )
 
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
-        for question in self._acting.advance(reply, now_us, held=self.paused):
+        for question in self._acting.advance(reply, now_us, held=self.paused or self._presence.out_of_control):
             self._say(reply, question, "claim", ())
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:

@@ -91,7 +91,7 @@ class Conversation:
                 self._on_deadlines()
             case e.SessionCreated() | e.SessionResumed() | e.SessionClosed() | e.SettingsChanged():
                 self._on_session(fact)
-            case e.DeviceJoined() | e.DeviceLeft():
+            case e.DeviceJoined() | e.DeviceLeft() | e.DeviceLink():
                 self._on_device(fact)
             case _:
                 self._on_work(fact)
@@ -144,12 +144,16 @@ class Conversation:
         match fact:
             case e.DeviceJoined():
                 self._presence.join(fact)
+            case e.DeviceLink():
+                self._presence.link(fact)
+                self._answering.link_changed(self._now_us)
             case e.DeviceLeft():
                 turn = self._turn
                 if self._presence.leave(fact):
                     self._abandon(f"device:{fact.device_id}", "device_left")
                 elif turn is not None and turn.held and turn.held_by == f"device:{fact.device_id}":
                     self._close_by("push_to_talk")
+                self._answering.link_changed(self._now_us)
 
     def _set_policy(self, policy: Policy) -> None:
         self.policy = policy

@@ -86,6 +86,15 @@ class DeviceLeft(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLink(Event):
+    """A device whose media go on lost its commands and the timeline, or has them back (`control`)."""
+
+    type: ClassVar[str] = "device.link"
+    device_id: str
+    control: bool
+
+
 # ── the user's turn ──────────────────────────────────────────────────────────────────────
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.conversation.deadlines import Deadlines
+from agent.conversation.decisions import Complaint
 from agent.conversation.events import REPLY_RATE
 from agent.conversation.policy import Replies
 from agent.conversation.reply import Reply
@@ -41,6 +42,11 @@ class Watch:
     def cancel(self, reply_id: str, target: str, now_us: int) -> None:
         """The target must have acked its cancellation by then."""
         self._deadlines.set(f"cancel:{reply_id}:{target}", now_us + self.policy.cancel_timeout_ms * 1_000)
+
+    def ack_late(self, name: str) -> Complaint:
+        """What is to be said of a deadline that `cancel` set."""
+        _, reply_id, target = name.split(":", 2)
+        return Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time")
 
     def acked(self, reply_id: str, target: str) -> None:
         self._deadlines.clear(f"cancel:{reply_id}:{target}")

@@ -6,7 +6,7 @@ import secrets
 from collections import OrderedDict
 
 from agent.clock import Clock
-from agent.conversation.events import DeviceJoined, DeviceLeft
+from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink
 from agent.errors import AgentError, WireError
 from agent.settings import Limits
 from agent.transport import wire
@@ -36,6 +36,10 @@ class Device:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._bad = 0
         self._joined = False
+        self.linked = True
+        """Its commands get through."""
+        self.beats = False
+        """It sends heartbeats, so that silence means something."""
         self.heard_us = clock.now_us()
         """When a valid message came last."""
 
@@ -61,6 +65,13 @@ class Device:
             self._joined = False
             self.call.post(DeviceLeft(source=f"device:{self.device_id}", device_id=self.device_id, reason=reason))
 
+    def link(self, *, control: bool) -> None:
+        """Its commands are cut off although its media go on, or they are back. Said once each."""
+        if self._joined and control != self.linked:
+            self.linked = control
+            source = f"device:{self.device_id}"
+            self.call.post(DeviceLink(source=source, device_id=self.device_id, control=control))
+
     def receive(self, message: str | bytes) -> str | None:
         """Take a message; the answer to send back when it is refused, else None."""
         event_id = ""
@@ -70,6 +81,7 @@ class Device:
             command = wire.parse_command(message, self._limits)
             event_id = command.event_id
             event = wire.to_event(command, self.device_id, self.transport, self._limits, self._locate)
+            self.beats = self.beats or event is None
             if event is not None and event_id not in self._seen:
                 self.call.post(event)
                 self._remember(event_id)

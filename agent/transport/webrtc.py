@@ -39,6 +39,8 @@ CONNECT_S = 20.0
 CLOSE_S = 3.0
 FLUSH_S = 0.5
 CHECK_S = 1.0
+LINK_US = 7_000_000
+"""A device that sends heartbeats and sent none for this long has lost its commands."""
 MAX_CHANNELS = 4
 
 log = logging.getLogger(__name__)
@@ -268,10 +270,20 @@ class WebRtcPeer:
             await asyncio.sleep(CHECK_S)
             received = await self._packets_received()
             now_us = self._clock.now_us()
+            self._check_link(now_us)
             if received != seen:
                 seen, seen_us = received, now_us
             if now_us - max(seen_us, self.device.heard_us) > limit_us:
                 self.leave("vanished: nothing was received any more")
+
+    def _check_link(self, now_us: int) -> None:
+        """Media without control: what has side effects is held, and if it stays like this the call ends.
+        (The device calls again; there is no other way to mend a data channel.)"""
+        channel, quiet_us = self._channel, now_us - self.device.heard_us
+        closed = self._channels > 0 and (channel is None or channel.readyState != "open")
+        self.device.link(control=not (closed or (self.device.beats and quiet_us > LINK_US)))
+        if not self.device.linked and quiet_us > round(self._settings.limits.silent_peer_s * 1_000_000):
+            self.leave("its commands do not get through any more")
 
     async def _packets_received(self) -> int:
         report = await self._pc.getStats()

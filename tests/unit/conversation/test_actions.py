@@ -388,3 +388,30 @@ def test_a_model_that_calls_without_end_is_bounded():
     script = Script({"replies.max_calls": 2}).types().calls("c1").calls("c2").calls("c3")
     assert [start.call_id for start in script.all(d.ToolStart)] == ["c1", "c2"]
     assert script.one(d.Complaint).code == "limit.calls"
+
+
+# ── devices that lost their commands ─────────────────────────────────────────────────────
+
+
+def test_side_effects_are_held_while_no_device_could_stop_them():
+    script = Script()
+    script.post(e.DeviceLink(device_id="d1", control=False))
+    script.says("set a timer").wait(500).calls("c1", "write")
+    assert script.none(d.ActionProposed, d.ActionStarted)
+    script.post(e.DeviceLink(device_id="d1", control=True))
+    assert [decision.type for decision in script.step] == COMMIT_POINTS
+
+
+def test_a_second_device_that_could_stop_them_is_enough():
+    script = Script()
+    script.post(e.DeviceJoined(device_id="d2", transport="test"))
+    script.post(e.DeviceLink(device_id="d1", control=False))
+    assert script.types().calls("c1", "write").one(d.ActionStarted)
+
+
+def test_what_is_held_ends_with_an_interruption_by_voice():
+    script = Script()
+    script.post(e.DeviceLink(device_id="d1", control=False))
+    script.says("set a timer").wait(500).token("Well now. ").calls("c1", "write").synthesised().plays(1)
+    script.starts().partial("no wait stop").voiced(400)
+    assert script.one(d.ActionRejected).reason == "interrupted"

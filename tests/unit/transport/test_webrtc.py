@@ -12,7 +12,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, Fault, TextInput
+from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, DeviceLink, Fault, TextInput
 from agent.errors import LimitReached, SettingsError, WireError
 from agent.settings import Limits, Server, Settings
 from agent.transport import channel, media_edge, webrtc
@@ -287,6 +287,21 @@ def test_hanging_up_and_a_session_that_ends_by_itself(fakes):
             await sessions.close(peer.session_id, "over")
             await fakes.until(lambda: len(table) == 0)
             assert "session.closed" in client.types()
+
+    real_time(body)
+
+
+def test_a_call_that_lost_its_commands_says_so_and_is_ended_if_it_stays_so(fakes):
+    async def body(table):
+        settings = DEFAULTS.model_copy(update={"limits": Limits(silent_peer_s=2)})
+        async with connected(fakes.Sessions(), table, settings) as (client, _, call):
+            await fakes.until(lambda: client.channel.readyState == "open")
+            client.channel.close()
+            await fakes.until(lambda: any(isinstance(fact, DeviceLink) for fact in call.posted))
+            assert not next(fact for fact in call.posted if isinstance(fact, DeviceLink)).control
+            assert client.pc.connectionState == "connected", "its media go on"
+            await fakes.until(lambda: isinstance(call.posted[-1], DeviceLeft))
+            assert "commands" in call.posted[-1].reason
 
     real_time(body)
 
