@@ -16,6 +16,8 @@ interrupts a reply first ends it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.conversation import events as e
 from agent.conversation.answering import Answering
 from agent.conversation.deadlines import Deadlines
@@ -375,7 +377,7 @@ class Conversation:
         self._turns += 1
         self.turn_id = f"t{self._turns}"
         self._turn = Turn(self.turn_id)
-        self._out.add(TurnStart(turn_id=self.turn_id))
+        self._out.add(TurnStart(turn_id=self.turn_id, feature=self._presence.feature))
         self._deadlines.set("max_turn", self._now_us + self.policy.endpointing.max_turn_ms * 1_000)
 
     def _await_final(self) -> None:
@@ -431,7 +433,8 @@ class Conversation:
         turn = self._turn
         if turn is None:
             return
-        end_id = self._out.add(TurnEnd(turn_id=turn.turn_id, text=text, understood=understood, evidence=evidence))
+        ended = TurnEnd(turn_id=turn.turn_id, text=text, understood=understood, evidence=evidence)
+        end_id = self._out.add(replace(ended, feature=self._presence.feature))
         self._turn = None
         self._deadlines.clear("endpoint", "final", "max_turn")
         self._forget_speech()

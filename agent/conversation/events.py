@@ -67,7 +67,10 @@ class SettingsChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceJoined(Event):
-    """`output_latency_ms`: from a sample leaving the playout to its being audible there."""
+    """`output_latency_ms`: from a sample leaving the playout to its being audible there.
+
+    `feature`: what the people who run this call the use that it is put to, for their figures; turns carry it.
+    """
 
     type: ClassVar[str] = "device.joined"
     device_id: str
@@ -77,6 +80,7 @@ class DeviceJoined(Event):
     time_zone: str = ""
     locale: str = ""
     output_latency_ms: int = 0
+    feature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

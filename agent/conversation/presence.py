@@ -10,6 +10,8 @@ class Presence:
 
     def __init__(self) -> None:
         self._latency_ms: dict[str, int] = {}
+        self.feature = ""
+        """As the device that joined last says."""
         self._present: set[str] = set()
         self._cut_off: set[str] = set()
 
@@ -33,6 +35,7 @@ class Presence:
         """A device joined, or joined again with other properties."""
         self._latency_ms.pop(fact.device_id, None)
         self._present.add(fact.device_id)
+        self.feature = fact.feature or self.feature
         if fact.speaker:
             self._latency_ms[fact.device_id] = fact.output_latency_ms
 

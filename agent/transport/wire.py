@@ -103,6 +103,7 @@ class _Joined(_Strict):
     time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]*$")] = ""
     locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z0-9-]*$")] = ""
     output_latency_ms: Annotated[int, Field(ge=0, le=5_000)] = 0
+    feature: Annotated[str, Field(max_length=64)] = ""
 
 
 class _Changes(_Strict):

@@ -363,3 +363,10 @@ def test_a_recogniser_that_never_answers_is_owned_up_to():
     assert script.one(d.Complaint).code == "asr.late"
     assert script.one(d.TurnEnd).text == ""
     assert "say that again" in script.one(d.TtsSay).text
+
+
+def test_turns_carry_the_feature_that_the_device_named():
+    script = Script()
+    script.post(e.DeviceJoined(device_id="d1", transport="test", feature="checkout"))
+    script.types()
+    assert (script.one(d.TurnStart).feature, script.one(d.TurnEnd).feature) == ("checkout", "checkout")
