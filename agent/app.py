@@ -36,6 +36,7 @@ from agent.thinking.memory import Memory
 from agent.thinking.port import Brain
 from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools, sentences
+from agent.thinking.tools.office import Office
 from agent.timeline.memory import MemoryStore
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
@@ -55,6 +56,7 @@ class App:
         self.clock = Clock()
         self.memory = Memory(settings.brain.memory)
         self.timers = Timers(self.memory)
+        self.office = Office.of(settings.mail, settings.calendar, settings.brain.memory)
         self.store = _store(settings, self.clock)
         self.engines = self._engines(cache)
         self.sessions: dict[str, Session] = {}
@@ -65,10 +67,11 @@ class App:
     def _engines(self, cache: Path) -> Engines:
         settings, clock = self.settings, self.clock
         libraries = Libraries()
-        tools = builtin_tools(self.memory, self.timers, libraries)
+        tools = builtin_tools(self.memory, self.timers, libraries, self.office)
+        known = sentences(people=self.office.contacts.names)
         own = partial(_engine, clock=clock)
         asr: Asr = own(
-            "asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, sentences(), clock, cache)
+            "asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache)
         )
         brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries))
         tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
@@ -90,6 +93,7 @@ class App:
             if self.memory.problem:
                 log.warning("%s Notes, lists and timers do not work.", self.memory.problem)
             stack.push_async_callback(self.memory.close)
+            stack.push_async_callback(self.office.close)
             for engine in (engines.brain, engines.tts, engines.asr):
                 stack.push_async_callback(engine.close)
                 await engine.start()

@@ -46,7 +46,8 @@ class BrainError(EngineError):
 
 
 class ToolError(EngineError):
-    """`error_class` is one of: input, not_found, permission, unreachable, timeout, crash."""
+    """`error_class` is one of: input, not_found, permission, unreachable, timeout, crash; or unknown,
+    when it may have been done or not."""
 
     code = "tool"
 

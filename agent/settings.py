@@ -78,6 +78,34 @@ class BrainSettings(_Table):
     """Notes, to-dos, preferences and pending timers, kept between sessions."""
 
 
+class MailSettings(_Table):
+    """E-mails that the user dictates. Nothing is sent before the user has confirmed it."""
+
+    own: tuple[str, ...] = ()
+    """Your own addresses, the usual one first: "name = address", as in "work = Ann Lee <ann@example.org>".
+    Without one there is no e-mail."""
+    contacts: tuple[str, ...] = ()
+    """Whom you write to, in the same form: "anna = Anna Lee <anna@example.org>", "anna work = anna@work.example"."""
+    outbox: str = ""
+    """The folder of the messages; empty: voice-agent-outbox beside the memory file."""
+    smtp_host: str = ""
+    """The SMTP server that sends them; empty: they wait in the folder for a mail program."""
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password_env: str = ""
+    """The environment variable that holds the password."""
+    smtp_timeout_s: Annotated[float, Field(ge=1, le=60)] = 10.0
+    """For each answer of the server."""
+
+
+class CalendarSettings(_Table):
+    path: str = ""
+    """An iCalendar file, yours or a new one; empty: voice-agent-calendar.ics beside the memory file."""
+    duration_min: Annotated[int, Field(ge=5, le=1_440)] = 60
+    """How long a new appointment lasts."""
+
+
 class TtsSettings(_Table):
     engine: str = "espeak"
     voice: str = "en-us"
@@ -119,6 +147,8 @@ class Settings(_Table):
     replies: Replies = Replies()
     actions: Actions = Actions()
     brain: BrainSettings = BrainSettings()
+    mail: MailSettings = MailSettings()
+    calendar: CalendarSettings = CalendarSettings()
     tts: TtsSettings = TtsSettings()
     playout: PlayoutSettings = PlayoutSettings()
     browser: BrowserSettings = BrowserSettings()

@@ -207,6 +207,8 @@ def _confession(turn: _Turn) -> str:
 
 def _apology(result: Message) -> str:
     """What went wrong, in the tool's own words where those are for the user."""
+    if result.error_class == "unknown" and result.text:
+        return result.text
     if result.error_class in ("input", "not_found") and result.text:
         return result.text if result.text.startswith("There") else f"Sorry, {_lower_first(result.text)}"
     general = _APOLOGIES.get(result.error_class, _APOLOGIES["crash"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.conversation.decisions import ActionStarted, CancelRequested, ModelStart, ReplyDone, ToolStart
@@ -26,12 +26,13 @@ from agent.conversation.events import (
     ToolUnavailable,
 )
 from agent.errors import BrainError, ToolError
-from agent.thinking.port import Brain, Call, Delta, Message, Prompt, Tool, ToolContext, UserContext
+from agent.thinking.port import Brain, Call, Delta, Message, Prompt, Proposal, Proposing, Tool, ToolContext, UserContext
 from agent.thinking.tokens import TokenFeed
 
 MAX_TASKS = 16
 """Brain steps and tools at once in a session; a further one fails."""
 PREFLIGHT_TIMEOUT_S = 2.0
+PROPOSAL_TIMEOUT_S = 2.0
 ACTION_GRACE_S = 2.0
 """How long actions may go on when the session ends."""
 CLOSE_TIMEOUT_S = 1.0
@@ -77,6 +78,8 @@ class ThinkingLoop:
         self._unavailable: dict[str, str] = {}
         self._jobs: list[_Job] = []
         self._call_ids: dict[str, set[str]] = {}
+        self._refused: dict[str, dict[str, ToolResult]] = {}
+        """By reply and call: why a write cannot be proposed."""
         self._running = False
         self._closing = False
 
@@ -94,6 +97,7 @@ class ThinkingLoop:
                 self._cancel(decision)
             case ReplyDone():
                 self._call_ids.pop(decision.reply_id, None)
+                self._refused.pop(decision.reply_id, None)
             case _:
                 pass
 
@@ -217,26 +221,59 @@ class ThinkingLoop:
         messages = (*self._resolve(start.context), said, *self._resolve(start.results))
         return Prompt(messages=messages, tools=self._specs, user=self._user())
 
-    def call_fact(self, start: ModelStart, call: Call) -> ToolCall:
-        """A brain's call with what its tool declares. A tool that does not exist is a read that
-        will fail: the brain hears of it like of any other result."""
+    async def call_fact(self, start: ModelStart, call: Call) -> ToolCall:
+        """A brain's call with what its tool declares and proposes. A tool that does not exist, and a
+        write that cannot even be proposed, is a read that will fail: the brain hears of it like of
+        any other result, and the user is asked nothing."""
         used = self._call_ids.setdefault(start.reply_id, set())
         call_id = call.call_id
         if not call_id or call_id in used:
             call_id = f"{call_id or 'call'}.{start.step}.{len(used)}"
         used.add(call_id)
         tool = self._tools.get(call.name)
-        return ToolCall(
+        found = await self._proposal(tool, start.reply_id, call_id, call) if tool else None
+        if isinstance(found, ToolResult):
+            self._refused.setdefault(start.reply_id, {})[call_id] = found
+        fact = ToolCall(
             reply_id=start.reply_id,
             step=start.step,
             call_id=call_id,
             name=call.name,
             arguments=dict(call.arguments),
-            effect=tool.spec.effect if tool else "read",
-            risk=tool.spec.risk if tool else "low",
-            idempotent=tool is not None and tool.spec.idempotent,
-            reversible=tool is not None and tool.spec.reversible,
+            effect="read",
         )
+        if tool is None or not isinstance(found, Proposal):
+            return fact
+        spec = tool.spec
+        return replace(
+            fact,
+            arguments=dict(found.arguments),
+            effect=spec.effect,
+            risk=spec.risk,
+            idempotent=spec.idempotent,
+            reversible=spec.reversible,
+            confirm=spec.confirm,
+            proposal=found.text,
+            reverts=found.reverts,
+        )
+
+    async def _proposal(self, tool: Tool, reply_id: str, call_id: str, call: Call) -> Proposal | ToolResult:
+        """What a tool would do, exactly; or how it would fail."""
+        if tool.spec.effect == "read" or not isinstance(tool, Proposing):
+            return Proposal(call.arguments)
+        if call.name in self._unavailable:
+            return _failed(reply_id, call_id, "unreachable", self._unavailable[call.name])
+        try:
+            async with asyncio.timeout(PROPOSAL_TIMEOUT_S):
+                return await tool.propose(call.arguments, self._user())
+        except ToolError as error:
+            return _failed(reply_id, call_id, error.error_class, str(error))
+        except TimeoutError:
+            return _failed(reply_id, call_id, "timeout", f"{call.name} took too long")
+        except Exception as error:
+            # The boundary to a plugged-in tool, which may raise anything: the session goes on.
+            self._post(Fault(code="tool", message=f"{call.name} broke: {error!r}"))
+            return _failed(reply_id, call_id, "crash", f"{call.name} broke")
 
     def emit(self, job: _Job, fact: Event) -> None:
         """Post a fact of a task, unless it was cancelled."""
@@ -263,6 +300,11 @@ class ThinkingLoop:
         tool = self._tools.get(start.name)
         if tool is None:
             refusal = "not_found", f"there is no tool {start.name}"
+        elif refused := self._refused.get(start.reply_id, {}).get(call_id):
+            self._post(refused)
+            return
+        elif tool.spec.effect == "write" and not key:
+            refusal = "permission", f"{start.name} changes something and was not confirmed"
         elif start.name in self._unavailable:
             refusal = "unreachable", self._unavailable[start.name]
         elif self._full():
@@ -318,7 +360,7 @@ class _Step:
                         self._feed.add(part.text)
                     case Call():
                         self._feed.flush()
-                        self._loop.emit(self.job, self._loop.call_fact(self.start, part))
+                        self._loop.emit(self.job, await self._loop.call_fact(self.start, part))
             self._feed.flush()
         finally:
             if (aclose := getattr(stream, "aclose", None)) is not None:

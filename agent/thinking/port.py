@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from agent.conversation.events import Effect, Json
 from agent.conversation.message import Message as Message
@@ -22,7 +22,12 @@ class UserContext:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as the brain and the core see it. `parameters` is a JSON schema of an object."""
+    """A tool as the brain and the core see it. `parameters` is a JSON schema of an object.
+
+    `idempotent`: a second run with the same key changes nothing and gives the first result.
+    `reversible`: what it does can be undone. `confirm`: `user` when policy may not confirm it
+    whatever its risk. `open_world`: it reaches beyond this machine.
+    """
 
     name: str
     description: str
@@ -31,6 +36,19 @@ class ToolSpec:
     risk: Literal["low", "high"] = "low"
     idempotent: bool = False
     reversible: bool = False
+    confirm: Literal["policy", "user"] = "policy"
+    open_world: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A call as it is put to the user. `arguments` leave nothing open: names are addresses, "tomorrow"
+    is a date, so that what is confirmed is what is done. `text` is a sentence ("Send an email to …
+    saying …."), `reverts` the id of the action that the call undoes."""
+
+    arguments: Mapping[str, Json]
+    text: str = ""
+    reverts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,15 @@ class Tool(Protocol):
 
     async def run(self, arguments: Mapping[str, Json], context: ToolContext) -> Json:
         """Do it. Raises `ToolError` for a failure that the user should hear about."""
+        ...
+
+
+@runtime_checkable
+class Proposing(Protocol):
+    """A tool that can say beforehand what exactly it would do."""
+
+    async def propose(self, arguments: Mapping[str, Json], user: UserContext) -> Proposal:
+        """Changes nothing. Raises `ToolError` where `run` would fail anyway: nobody is asked then."""
         ...
 
 

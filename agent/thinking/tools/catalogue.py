@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 
 from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
 from agent.thinking.timers import Timers
-from agent.thinking.tools import arithmetic, clock, dates, notes, preferences, recall, talk, timers, todo, units
+from agent.thinking.tools import (
+    appointments,
+    arithmetic,
+    clock,
+    dates,
+    mail,
+    notes,
+    preferences,
+    recall,
+    talk,
+    timers,
+    todo,
+    units,
+)
+from agent.thinking.tools.lists import SAMPLE_NAMES
+from agent.thinking.tools.office import Office
 from agent.thinking.tools.quantities import same_kind
 from agent.thinking.tools.skill import Kit, Skill, SkillTool
 
 SKILLS: tuple[Skill, ...] = (
     talk.SKILL, recall.SKILL, preferences.SKILL, timers.SKILL, clock.SKILL, dates.SKILL, units.SKILL, arithmetic.SKILL,
-    todo.SKILL, notes.SKILL,
+    appointments.SKILL, todo.SKILL, notes.SKILL, mail.SKILL,
 )  # fmt: skip
+OF_PEOPLE = (mail.SKILL.name, appointments.SKILL.name)
+"""Skills whose sentences name people whom the user knows."""
+MAX_PEOPLE = 50
 
 _CONTRACTED = {
     "what is ": "what's ",
@@ -30,9 +48,11 @@ _CONTRACTED = {
 }
 
 
-def builtin_tools(memory: Memory, timers_: Timers, libraries: Libraries) -> list[SkillTool]:
-    """Every tool of every skill."""
-    kit = Kit(memory, timers_, libraries)
+def builtin_tools(
+    memory: Memory, timers_: Timers, libraries: Libraries, office: Office | None = None
+) -> list[SkillTool]:
+    """Every tool of every skill; those of e-mail and calendar only with an `office`."""
+    kit = Kit(memory, timers_, libraries, office)
     return [tool for skill in SKILLS for tool in skill.tools(kit)]
 
 
@@ -52,20 +72,32 @@ def _templates() -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def sentences(vocabulary: Iterable[str] | None = None) -> list[str]:
+def sentences(vocabulary: Iterable[str] | None = None, people: Sequence[str] = ()) -> list[str]:
     """What people say to the skills: lower-case words as a pronouncing dictionary spells them.
 
     With a `vocabulary`, only sentences all of whose words are in it. Contracted forms
-    (`what's`) come beside the full ones. The order is stable.
+    (`what's`) come beside the full ones. `people`: whom the user writes to and meets, beside the
+    usual first names. The order is stable.
     """
     known = frozenset(vocabulary) if vocabulary is not None else None
     found: dict[str, None] = {}
-    for sentence, _ in _templates():
+    for sentence in _with_people(people):
         sentence = sentence.replace("oclock", "o'clock")
         for variant in (sentence, *_contracted(sentence)):
             if known is None or all(word in known for word in variant.split()):
                 found[variant] = None
     return list(found)
+
+
+def _with_people(people: Sequence[str]) -> Iterator[str]:
+    """All sentences; those with the first sample name also with each of these names."""
+    known = SAMPLE_NAMES[0]
+    new = [name for name in dict.fromkeys(name.lower() for name in people) if name not in SAMPLE_NAMES][:MAX_PEOPLE]
+    for sentence, skill in _templates():
+        yield sentence
+        if skill in OF_PEOPLE and known in sentence.split():
+            for name in new:
+                yield " ".join(name if word == known else word for word in sentence.split())
 
 
 def _contracted(sentence: str) -> list[str]:

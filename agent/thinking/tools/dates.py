@@ -56,10 +56,10 @@ def _today(slots: Slots, _: Past) -> Answer:
 
 def _asked(tool: str, slots: Slots) -> Answer | None:
     text = str(slots["day"])
-    return Ask(tool, {"when": text}) if _plausible(text) else None
+    return Ask(tool, {"when": text}) if plausible(text) else None
 
 
-def _plausible(text: str) -> bool:
+def plausible(text: str) -> bool:
     """A date has a number, a weekday, a month or a known name in it; dateparser decides later."""
     words = text.split()
     months = r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"

@@ -109,6 +109,29 @@ SAMPLE_NAMES = (
     "julia", "thomas", "alex", "chris", "linda", "mark", "susan", "daniel", "kate", "tom", "sam", "max", "ben",
     "jane", "bob", "alice",
 )  # fmt: skip
+SAMPLE_BODIES = (
+    "i am running late", "the meeting moved to friday", "the meeting moved to monday", "i am on my way",
+    "i will be ten minutes late", "i can not come today", "i am sick today", "see you tomorrow", "please call me",
+    "thank you for your help", "happy birthday", "the meeting is cancelled", "the meeting is at three",
+    "i will call you tomorrow", "the report is done", "dinner is at seven",
+)  # fmt: skip
+ADDRESS_KINDS = ("work", "home", "private", "office", "school", "business", "personal")
+EVENTS = frozenset(
+    "meeting call lunch dinner breakfast brunch appointment interview party date class lesson visit workshop flight "
+    "train game match practice event coffee conference presentation review standup session concert training".split()
+)
+"""The last words of what appointments are called."""
+SAMPLE_EVENTS = (
+    "meeting", "appointment", "call", "lunch", "dinner", "dentist appointment", "interview", "party",
+)  # fmt: skip
+SAMPLE_HOURS = (
+    "three pm", "four pm", "nine am", "ten thirty", "noon", "two oclock", "half past four", "eleven am", "one pm",
+)  # fmt: skip
+SAMPLE_WHENS = (
+    "tomorrow at three pm", "on friday at ten am", "today at four pm", "on monday at nine", "tomorrow at noon",
+    "at five pm", "tomorrow at ten thirty", "on tuesday at two pm", "on wednesday at eleven am", "tonight at eight",
+    "on thursday at one pm", "tomorrow at nine am", "on saturday at six pm", "on sunday at twelve thirty",
+)  # fmt: skip
 _MONTHS = "january february march april may june july august september october november december".split()
 _DATES = "first|second|third|fourth|fifth|sixth|tenth|twelfth|fifteenth|twentieth|twenty fifth|thirtieth".split("|")
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from agent.conversation.events import Effect, Json
 from agent.errors import ToolError
 from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
-from agent.thinking.port import ToolContext, ToolSpec, UserContext
+from agent.thinking.port import Proposal, ToolContext, ToolSpec, UserContext
 from agent.thinking.timers import Timers
+from agent.thinking.tools.office import Office
 from agent.thinking.tools.pattern import Pattern, Value
 
 Arguments = Mapping[str, Json]
@@ -85,6 +87,8 @@ class Kit:
     memory: Memory
     timers: Timers
     libraries: Libraries
+    office: Office | None = None
+    """Without one there are no tools for e-mail and the calendar."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +115,17 @@ class SkillTool:
     spec: ToolSpec
     work: Callable[[Arguments, ToolContext], Awaitable[Json]]
     ready: Callable[[], Awaitable[str]] = _always_ready
+    plan: Callable[[Arguments, UserContext], Awaitable[Proposal]] | None = None
 
     async def preflight(self) -> str:
         return await self.ready()
 
     async def run(self, arguments: Arguments, context: ToolContext) -> Json:
         return await self.work(arguments, context)
+
+    async def propose(self, arguments: Arguments, user: UserContext) -> Proposal:
+        """What it would do, exactly; as it is asked where the tool has nothing to work out. Raises `ToolError`."""
+        return Proposal(arguments) if self.plan is None else await self.plan(arguments, user)
 
 
 def spec(
@@ -127,13 +136,25 @@ def spec(
     required: Sequence[str] = (),
     effect: Effect = "read",
     reversible: bool = False,
+    risk: Literal["low", "high"] = "low",
+    open_world: bool = False,
 ) -> ToolSpec:
-    """A low-risk tool. Writes are idempotent: every one is keyed (`Memory.write`)."""
+    """A tool. Writes are idempotent: every one is keyed. Those of high risk are for the user to confirm."""
     schema: dict[str, Json] = {
         "type": "object", "properties": dict(parameters or {}), "required": list(required),
         "additionalProperties": False,
     }  # fmt: skip
-    return ToolSpec(name, description, schema, effect, "low", idempotent=True, reversible=reversible)
+    return ToolSpec(
+        name,
+        description,
+        schema,
+        effect,
+        risk,
+        idempotent=True,
+        reversible=reversible,
+        confirm="user" if risk == "high" else "policy",
+        open_world=open_world,
+    )
 
 
 STRING: Json = {"type": "string"}

@@ -124,6 +124,35 @@ def _items(said: Utterance, _: SlotContext) -> SlotValue:
     return lists.split_items(said.original_of(0, len(said.text))) or None
 
 
+def _who(said: Utterance, _: SlotContext) -> SlotValue:
+    """Names or addresses; no name has more than four words."""
+    names = lists.split_items(said.original_of(0, len(said.text)))
+    plain = all(len(name.split()) <= 4 and not _NO_NAME & set(name.lower().split()) for name in names)
+    return names if names and plain else None
+
+
+_NO_NAME = frozenset("about saying that on at to for in from with tomorrow today tonight be".split())
+
+
+def _guest(said: Utterance, context: SlotContext) -> SlotValue:
+    """Whom one meets: a name or two."""
+    return _text(said, context) if _who(said, context) else None
+
+
+def _event(said: Utterance, _: SlotContext) -> SlotValue:
+    """Only what appointments are called: much else can be cancelled or moved."""
+    return said.text if said.words and said.words[-1] in lists.EVENTS else None
+
+
+def _moment(said: Utterance, context: SlotContext) -> SlotValue:
+    at = moments.moment(said.words, context.now)
+    return at.isoformat() if at else None
+
+
+def _hour(said: Utterance, context: SlotContext) -> SlotValue:
+    return said.original_of(0, len(said.text)) if moments.moment(said.words, context.now) else None
+
+
 SLOTS: dict[str, Slot] = {
     "number": Slot(_words_of([*numerals.NUMBER_WORDS, "a", "and", "quarter", "third", "quarters"], _NUMERIC),
     _number, _NUMBERS),
@@ -153,4 +182,16 @@ SLOTS: dict[str, Slot] = {
     "label": Slot(r" [a-z']+(?: [a-z']+)?", lambda said, _: said.text, lists.SAMPLE_LABELS, True),
     "person": Slot(r" .{1,40}?", _text, lists.SAMPLE_NAMES, True),
     "day": Slot(r" .{1,40}?", lambda said, _: said.text, lists.SAMPLE_DAYS, True),
+    "who": Slot(r" .{1,200}?", _who, lists.SAMPLE_NAMES, True),
+    "guest": Slot(r" .{1,60}?", _guest, lists.SAMPLE_NAMES, True),
+    "body": Slot(r" .+?", _text, lists.SAMPLE_BODIES, True),
+    "kind": Slot(f" (?:{'|'.join(lists.ADDRESS_KINDS)})", lambda said, _: said.text, lists.ADDRESS_KINDS[:3]),
+    "event": Slot(r" .{1,40}?", _event, lists.SAMPLE_EVENTS, True),
+    "title": Slot(r" .{1,80}?", _text, lists.SAMPLE_EVENTS, True),
+    "when": Slot(_words_of(_TIME_WORDS, r"\d{1,2}(?:[:.]\d\d)?"), _moment, lists.SAMPLE_WHENS, True),
+    "hour": Slot(_words_of(_TIME_WORDS, r"\d{1,2}(?:[:.]\d\d)?"), _hour, lists.SAMPLE_HOURS, True),
+    "weekday": Slot(
+        f"(?: next| this)?(?: (?:{'|'.join(moments.WEEKDAYS)}|tomorrow|today))", lambda said, _: said.text,
+        (*moments.WEEKDAYS, "tomorrow"), True,
+    ),
 }  # fmt: skip

@@ -17,7 +17,8 @@ _CONTRACTIONS = {
     "how's": "how is", "where's": "where is", "who's": "who is", "when's": "when is", "let's": "let us",
     "don't": "do not", "can't": "can not", "cannot": "can not", "didn't": "did not", "i've": "i have",
     "i'd": "i would", "i'll": "i will", "you're": "you are", "o'clock": "oclock", "to-do": "to do",
-    "todo": "to do", "todos": "to dos", "a.m": "am", "p.m": "pm", "per cent": "percent", "=": "",
+    "todo": "to do", "todos": "to dos", "e-mail": "email", "a.m": "am", "p.m": "pm", "=": "",
+    "per cent": "percent",
 }  # fmt: skip
 _EDGES = "\"'`.,!?;:…“”‘’()[]{}<>"
 _SPLITS = re.compile(r"(?<=\d)(?=(?:am|pm|km|kg|cm|mm|m|ft|lb|lbs|mi|g|oz|l|ml|h|min|s|c|f|°c|°f|gb|mb|kb|tb|mph)$)")

@@ -43,6 +43,10 @@ def test_every_example_sentence_is_understood() -> None:
             (("set_timer", {}), {"kind": "timer", "label": "", "seconds": 60}),
             (("add_to_list", {"list": "shopping"}), None),
             (("read_list", {}), None),
+            (("send_email", {"to": ["anna"], "body": "the meeting at three is on friday at four pm"}), None),
+            (("send_email", {"to": ["anna"], "body": "the meeting is at three"}), None),
+            (("add_appointment", {"title": "meeting", "at": "2026-03-05T15:00:00"}), None),
+            (("add_appointment", {}), {"uid": "u", "title": "Meeting", "start": "2026-03-05T15:00:00"}),
         )
     ]
     missed = [

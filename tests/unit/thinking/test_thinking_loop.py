@@ -116,7 +116,12 @@ def tool_start(name: str = "look", call_id: str = "c1") -> ToolStart:
 
 def action(name: str = "write", call_id: str = "c1") -> ActionStarted:
     return ActionStarted(
-        reply_id="r1", action_id=f"r1:{call_id}", name=name, arguments={"b": 2}, idempotency_key="key-1"
+        reply_id="r1",
+        action_id=f"r1:{call_id}",
+        call_id=call_id,
+        name=name,
+        arguments={"b": 2},
+        idempotency_key="key-1",
     )
 
 
