@@ -26,6 +26,8 @@ CONNECT_S = 30.0
 PINGS = 12
 """Commands that compare the clocks; each does nothing else."""
 PING_S = 2.0
+BROKEN_S = 10.0
+"""A microphone that nobody has read for so long belongs to a call that is over."""
 
 Message = dict[str, Any]
 
@@ -106,10 +108,13 @@ class Caller:
     # ── talking ──────────────────────────────────────────────────────────────────────────
 
     async def say(self, pcm: Pcm) -> Utterance:
-        """Say it, and return once its last sample has been captured."""
+        """Say it, and return once its last sample has been captured. Raises `WireError` when nobody takes it."""
         said = self._microphone.say(pcm)
-        async with asyncio.timeout(len(pcm) / 48_000 + 30):
-            await said.done.wait()
+        try:
+            async with asyncio.timeout(len(pcm) / 48_000 + BROKEN_S):
+                await said.done.wait()
+        except TimeoutError as error:
+            raise WireError(f"a call broke off: its connection is {self._pc.connectionState}") from error
         return said
 
     def send(self, type_: str, **payload: Any) -> str:

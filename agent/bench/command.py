@@ -64,6 +64,12 @@ def notes(measured: Measured) -> list[str]:
         said = "; ".join(f"{text!r} as {heard!r}" for text, heard in voice.misheard.items())
         lines.append(f"The recogniser takes {said} with this voice; flite has clearer ones (apt-get install flite).")
     lines.append("Caller and server run on the same cores. Audible: 20 ms frames of -50 dBFS or more.")
+    apologies = sum(not ask.answered for ask in measured.single.talk.asks)
+    if apologies:
+        lines.append(
+            f"{apologies} of {len(measured.single.talk.asks)} requests had no answer, or an apology because they were "
+            "not understood or not in time; the voice-to-voice times of those are not an answer's."
+        )
     busy = sum(stall >= BUSY_STALLS for stall in stalls)
     if busy:
         load = "" if measured.load is None else f", load average {measured.load:.1f} at the start"

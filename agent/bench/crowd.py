@@ -21,6 +21,7 @@ from agent.bench.scenario import QUIET_S, Ask, ask
 from agent.bench.server_process import Server
 from agent.bench.voices import Voice
 from agent.clock import Clock
+from agent.errors import AgentError, EngineError, WireError
 
 STAGGER_S = 0.3
 WARM_UPS = 3
@@ -31,13 +32,15 @@ WARM_UPS = 3
 class Crowd:
     """What was measured while so many sessions talked; setting up is over by then, but for `setup_worst_ms`.
 
-    waits_ms        voice to voice of each question, at the packet's arrival; infinite without an answer
+    waits_ms        voice to voice of each question, at the packet's arrival; infinite without an answer or when
+                    that was an apology
     lateness_ms     of every frame received
     playout         what the server said of its playout clocks over the window, one for each call
     window_s        how long that was, in whole seconds
     server_cpu_s    of the server and its workers; None where that cannot be told
     callers_cpu_s   of the process that all the callers share
     setup_worst_ms  the latest frame of any playout clock while calls were placed and first answered
+    failure         why there is nothing of all that
     """
 
     sessions: int
@@ -49,6 +52,12 @@ class Crowd:
     server_cpu_s: float | None
     callers_cpu_s: float | None
     setup_worst_ms: float | None
+    failure: str = ""
+
+    @staticmethod
+    def failed(sessions: int, failure: str) -> Crowd:
+        """Nothing was measured: so many sessions were too many."""
+        return Crowd(sessions, [], [], [], 1, Floor(), None, None, None, failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class _Window:
     def crowd(self, heard: Sequence[Heard]) -> Crowd:
         heard = heard[: len(self.asks)]
         waits_ms = [
-            voice_to_voice_ms(one, recording)
+            voice_to_voice_ms(one, recording) if one.answered else None
             for asks, recording in zip(self.asks, heard, strict=True)
             for one in asks
         ]  # fmt: skip
@@ -81,25 +90,42 @@ async def crowds(
 ) -> list[Crowd]:
     """One crowd for each stage, which never has fewer sessions than the one before: calls stay up.
 
-    `step` is told at the start of each. Raises `WireError` when a call cannot be placed.
+    `step` is told at the start of each. A stage whose calls cannot be placed or break off has failed; it is
+    the last one.
     """
     callers: list[Caller] = []
-    windows = []
+    windows: list[_Window] = []
+    failure = ""
     async with AsyncExitStack() as stack:
         for stage in stages:
             step(f"{stage.sessions} session{'s' if stage.sessions > 1 else ''} at once")
-            before, began_us = len(callers), clock.now_us()
-            for _ in range(stage.sessions - before):
-                call = called(server.url, clock, stock=False, compare=False)
-                callers.append(await stack.enter_async_context(call))
-            async with asyncio.TaskGroup() as tasks:
-                for number, caller in enumerate(callers[before:]):
-                    tasks.create_task(_warm_up(caller, voice, number))
-            setup = (await server.health(_whole_s((began_us, clock.now_us())) + 1))["playout"]
-            worst_ms = max((float(jitter["max_ms"]) for jitter in setup), default=None)
-            windows.append(await _talk(server, callers, voice, stage.seconds, worst_ms))
+            try:
+                worst_ms = await _grow(server, callers, voice, clock, stage.sessions, stack)
+                windows.append(await _talk(server, callers, voice, stage.seconds, worst_ms))
+            except* (WireError, EngineError) as errors:
+                failure = _reason(errors)
+            if failure:
+                break
     heard = [caller.heard() for caller in callers]
-    return [window.crowd(heard) for window in windows]
+    found = [window.crowd(heard) for window in windows]
+    return [*found, Crowd.failed(stages[len(found)].sessions, failure)] if failure else found
+
+
+async def _grow(
+    server: Server, callers: list[Caller], voice: Voice, clock: Clock, sessions: int, stack: AsyncExitStack
+) -> float | None:
+    """Place calls until there are so many; the latest frame of any playout clock meanwhile, in ms."""
+    began_us = clock.now_us()
+    called_now = [
+        await stack.enter_async_context(called(server.url, clock, stock=False, compare=False))
+        for _ in range(sessions - len(callers))
+    ]
+    callers += called_now
+    async with asyncio.TaskGroup() as tasks:
+        for number, caller in enumerate(called_now):
+            tasks.create_task(_warm_up(caller, voice, number))
+    playout = (await server.health(_whole_s((began_us, clock.now_us())) + 1))["playout"]
+    return max((float(jitter["max_ms"]) for jitter in playout), default=None)
 
 
 async def _talk(
@@ -144,6 +170,11 @@ def _cpu_s(server: Server) -> tuple[float | None, float | None]:
     """Of the server's family and of this process with all others that it started."""
     served, together = machine.cpu_s(server.pid), machine.cpu_s(os.getpid())
     return served, None if served is None or together is None else together - served
+
+
+def _reason(group: BaseExceptionGroup[AgentError]) -> str:
+    error = group.exceptions[0]
+    return _reason(error) if isinstance(error, BaseExceptionGroup) else str(error)
 
 
 def _whole_s(span_us: tuple[int, int]) -> int:

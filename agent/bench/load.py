@@ -24,8 +24,8 @@ BUDGET_SESSIONS = 12
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Figures of one number of sessions. The waits in ms, infinite where too many had no answer; CPU in
-    seconds a minute and session; None for what could not be measured."""
+    """Figures of one number of sessions. The waits in ms, infinite where too many had no answer or an apology;
+    CPU in seconds a minute and session; None for what could not be measured; `failure`: why nothing was."""
 
     sessions: int
     asks: int
@@ -37,23 +37,24 @@ class Level:
     playout_p99_ms: float | None
     timer_p99_ms: float | None
     stolen: float | None
+    failure: str = ""
 
     @staticmethod
     def of(crowd: Crowd) -> Level:
-        """Raises `ValueError` when nobody asked anything."""
         per_session = 60 / crowd.window_s / crowd.sessions
         cpu_s = [None if used is None else used * per_session for used in (crowd.server_cpu_s, crowd.callers_cpu_s)]
         return Level(
             sessions=crowd.sessions,
             asks=len(crowd.waits_ms),
             unanswered=sum(map(math.isinf, crowd.waits_ms)),
-            p50_ms=percentile(crowd.waits_ms, 50),
-            p95_ms=percentile(crowd.waits_ms, 95),
+            p50_ms=percentile(crowd.waits_ms or [math.inf], 50),
+            p95_ms=percentile(crowd.waits_ms or [math.inf], 95),
             server_cpu_s=cpu_s[0],
             callers_cpu_s=cpu_s[1],
             playout_p99_ms=max((float(jitter["p99_ms"]) for jitter in crowd.playout), default=None),
             timer_p99_ms=percentile(crowd.floor.late_ms, 99) if crowd.floor.late_ms else None,
             stolen=crowd.floor.stolen,
+            failure=crowd.failure,
         )
 
     def to_json(self) -> dict[str, Json]:
@@ -64,6 +65,7 @@ class Level:
             "server_cpu_s_per_min_and_session": self.server_cpu_s,
             "callers_cpu_s_per_min_and_session": self.callers_cpu_s, "playout_p99_ms": self.playout_p99_ms,
             "bare_timer_p99_ms": self.timer_p99_ms, "stolen": self.stolen,
+            "failure": self.failure,
         }  # fmt: skip
 
 

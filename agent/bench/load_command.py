@@ -63,9 +63,11 @@ def notes(found: Load) -> list[str]:
     lines = [
         f"Each session asks a short question, hears the answer out, and asks again; the caller's voice: {found.voice}.",
         "Voice to voice: last speech sample to the arrival of the first audible packet (-50 dBFS), as recorded.",
+        "Unanswered: without an answer, or with the apology that the question was not understood in time.",
         "CPU: seconds a minute and session. The callers run on the server's cores: without them it would take more.",
         "Steal: time of the cores that the hypervisor gave to others. Playout clock: the server's worst call.",
     ]
+    lines += [f"{_sessions(level)}: {level.failure}." for level in found.levels if level.failure]
     if found.misheard:
         said = "; ".join(f"{text!r} as {heard!r}" for text, heard in found.misheard.items())
         lines.append(f"The recogniser takes {said} with this voice.")

@@ -124,6 +124,8 @@ def _asked(
 def _crowd_row(crowd: Crowd) -> Row:
     heard = [wait for wait in crowd.waits_ms if math.isfinite(wait)]
     stage, lost = f"  the same, {crowd.sessions} sessions talking", len(crowd.waits_ms) - len(heard)
+    if crowd.failure:
+        return Row(stage, "", f"not measured: {crowd.failure}", 0, BARE)
     return _times(stage, None, heard, f"{BARE}; {crowd.window_s} s", lost=lost)
 
 

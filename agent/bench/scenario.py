@@ -24,7 +24,8 @@ STOP_S = 6.0
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A request said into silence. Times are the caller's; `stalled` is the share of the wait in
-    which something on the machine waited for a core, where that is known."""
+    which something on the machine waited for a core, where that is known. `answered`: the answer was to
+    what was asked, not that it was not understood."""
 
     text: str
     first_us: int
@@ -169,12 +170,17 @@ async def ask(caller: Caller, voice: Voice, text: str, dice: random.Random) -> A
     await asyncio.sleep(QUIET_S + dice.uniform(0.0, 0.6))
     since, before_us = caller.position, stalled_us()
     said = await caller.say(voice.lines[text])
-    answered = await caller.until(_playing, ANSWER_S, since) is not None
+    played = await caller.until(_playing, ANSWER_S, since) is not None
     stalled = _share(before_us, stalled_us(), caller.clock.now_us() - said.first_us)
-    if answered:
+    if played:
         await caller.until(_reply_over, REPLY_S, since)
+    answered = played and not any(map(_apologised_for, caller.messages[since:]))
     await asyncio.sleep(0.3)
     return Ask(text, said.first_us, said.last_us, caller.clock.now_us(), stalled, answered)
+
+
+def _apologised_for(message: Message) -> bool:
+    return bool(message["type"] == "turn.end" and not message["payload"]["understood"])
 
 
 def _playing(message: Message) -> bool:

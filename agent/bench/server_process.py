@@ -23,6 +23,7 @@ from agent.errors import EngineError
 
 START_S = 90.0
 STOP_S = 20.0
+HEALTH_S = 10.0
 KEPT_LINES = 20
 
 
@@ -35,10 +36,14 @@ class Server:
     """From starting the process to its taking calls."""
 
     async def health(self, playout_s: int) -> dict[str, Any]:
-        """What `/healthz` says, the playout's part of the last so many seconds, a minute at most."""
-        async with httpx.AsyncClient(timeout=10) as http:
-            found: dict[str, Any] = (await http.get(self.url + f"healthz?playout_s={playout_s}")).json()
-            return found
+        """What `/healthz` says, the playout's part of the last so many seconds, a minute at most.
+        Raises `EngineError`."""
+        try:
+            async with httpx.AsyncClient(timeout=HEALTH_S) as http:
+                found: dict[str, Any] = (await http.get(self.url + f"healthz?playout_s={playout_s}")).json()
+        except httpx.HTTPError as error:
+            raise EngineError(f"the server did not say how it is: {error or type(error).__name__}") from error
+        return found
 
 
 @asynccontextmanager

@@ -71,6 +71,15 @@ def test_table_and_json_hold_every_level():
     assert [one["sessions"] for one in json.loads(json.dumps(found.to_json()))["levels"]] == [1, 2]
 
 
+def test_too_many_sessions_are_a_result():
+    found = load(level(1, 300.0), Level.of(Crowd.failed(12, "a call broke off")))
+    assert found.doubled_at == 12
+    out = StringIO()
+    show_load(found, Console(file=out, width=200))
+    assert "12 sessions: a call broke off." in out.getvalue()
+    json.dumps(found.to_json())
+
+
 def test_sessions_only_grow():
     for stages in (FULL_LOAD, QUICK_LOAD):
         sessions = [stage.sessions for stage in stages]

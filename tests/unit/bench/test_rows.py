@@ -81,6 +81,9 @@ def test_a_crowd_tells_its_waits_and_apart_from_them_its_setting_up():
     found = rows(measured(crowd=crowd(waits_ms=[300.0, float("inf")], setup_worst_ms=120.25)))
     assert row(found, "the same, 4 sessions").measured == "300 / 300 ms (median / p95); 1 without"
     assert row(found, "4 calls are set up").measured == "120.2 ms"
+    found = rows(measured(crowd=Crowd.failed(4, "a call broke off")))
+    assert row(found, "the same, 4 sessions").measured == "not measured: a call broke off"
+    assert row(found, "4 calls are set up").measured.startswith("not measured")
 
 
 def test_table_and_json_hold_every_row():
