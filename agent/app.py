@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.clock import Clock
 from agent.conversation.events import ReminderDue
@@ -41,6 +41,9 @@ from agent.timeline.memory import MemoryStore
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
 
+if TYPE_CHECKING:
+    from agent.telemetry.listener import Telemetry
+
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
 CACHE = Path(".cache") / "voice-agent"
@@ -58,6 +61,7 @@ class App:
         self.timers = Timers(self.memory)
         self.office = Office.of(settings.mail, settings.calendar, settings.brain.memory)
         self.store = _store(settings, self.clock)
+        self._telemetry = _telemetry(settings)
         self.engines = self._engines(cache)
         self.sessions: dict[str, Session] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -89,6 +93,8 @@ class App:
         stack, engines = self._stack, self.engines
         try:
             stack.push_async_callback(self.store.close)
+            if self._telemetry is not None:
+                stack.push_async_callback(self._telemetry.close)
             await self.memory.start()
             if self.memory.problem:
                 log.warning("%s Notes, lists and timers do not work.", self.memory.problem)
@@ -146,6 +152,9 @@ class App:
 
     async def run(self, session: Session) -> Session:
         """Own a session until it ends; returns once its loops run."""
+        if self._telemetry is not None:
+            entries = session.entries(session.timeline.last_seq)
+            self._tasks.create_task(self._telemetry.follow(entries), name=f"{session.session_id} telemetry")
         self.sessions[session.session_id] = session
         self._changed.set()
         self._running[session.session_id] = self._tasks.create_task(self._run(session), name=session.session_id)
@@ -178,6 +187,14 @@ class App:
         if late:
             log.error("session %s did not end in %s s; cancelled", session_id, CLOSE_TIMEOUT_S)
             task.cancel()
+
+
+def _telemetry(settings: Settings) -> Telemetry | None:
+    if not settings.telemetry.wanted:
+        return None
+    from agent.telemetry.listener import telemetry  # the library takes its time to load
+
+    return telemetry(settings.telemetry)
 
 
 def _store(settings: Settings, clock: Clock) -> Store:

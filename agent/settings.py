@@ -135,6 +135,20 @@ class TimelineSettings(_Table):
     path: Path = Path("voice-agent-timeline.sqlite3")
 
 
+class TelemetrySettings(_Table):
+    """OpenTelemetry spans and metrics derived from the timeline, without the words; off unless they go somewhere."""
+
+    endpoint: str = ""
+    """Base URL of an OTLP collector that speaks HTTP, such as http://localhost:4318; needs voice-agent[telemetry]."""
+    console: bool = False
+    """Print them to standard output."""
+    service_name: str = "voice-agent"
+
+    @property
+    def wanted(self) -> bool:
+        return self.console or bool(self.endpoint)
+
+
 class Settings(_Table):
     """All tables of `agent.toml`."""
 
@@ -153,3 +167,4 @@ class Settings(_Table):
     playout: PlayoutSettings = PlayoutSettings()
     browser: BrowserSettings = BrowserSettings()
     timeline: TimelineSettings = TimelineSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
