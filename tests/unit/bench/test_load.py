@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import asynccontextmanager
 from io import StringIO
 
 import pytest
@@ -13,15 +14,21 @@ from agent.bench.floor import Floor
 from agent.bench.load import Level, Load
 from agent.bench.load_command import show_load, verdict
 from agent.bench.plan import FULL_LOAD, QUICK_LOAD
+from agent.bench.voices import Voice
 from agent.cli import main
+from agent.config.load import load as parse
 
 
-def level(sessions, *waits_ms, **changes):
+def crowd(sessions, *waits_ms, **changes):
     values = {
         "lateness_ms": [], "playout": [{"p99_ms": 3.0}, {"p99_ms": 4.5}], "window_s": 30,
         "floor": Floor([1.0] * 99 + [2.0], 0.5), "server_cpu_s": 10.0, "callers_cpu_s": None, "setup_worst_ms": None,
     }  # fmt: skip
-    return Level.of(Crowd(sessions=sessions, waits_ms=list(waits_ms), **(values | changes)))
+    return Crowd(sessions=sessions, waits_ms=list(waits_ms), **(values | changes))
+
+
+def level(sessions, *waits_ms, **changes):
+    return Level.of(crowd(sessions, *waits_ms, **changes))
 
 
 def load(*levels):
@@ -78,6 +85,39 @@ def test_too_many_sessions_are_a_result():
     show_load(found, Console(file=out, width=200))
     assert "12 sessions: a call broke off." in out.getvalue()
     json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sessions", "limit_and_workers"),
+    [
+        ([], [1, 2, 4, 8, 12], (12, 12)),
+        (["--quick"], [1, 2, 4], (4, 4)),
+        (["--set", "limits.sessions=3"], [1, 2], (3, 12)),
+    ],
+)
+def test_the_command_measures_what_the_limit_allows(tmp_path, monkeypatch, arguments, sessions, limit_and_workers):
+    limits = []
+
+    async def choose_voice(texts, sounds):
+        return Voice("somebody", {}, {"hello": "yellow"})
+
+    @asynccontextmanager
+    async def running(folder, overrides, clock):
+        settings = parse(None, {}, overrides).settings
+        limits.append((settings.limits.sessions, settings.asr.workers))
+        yield None
+
+    async def crowds(server, voice, clock, stages, step):
+        return [crowd(stage.sessions, 300.0 * stage.sessions) for stage in stages]
+
+    for fake in (choose_voice, running, crowds):
+        monkeypatch.setattr(f"agent.bench.load.{fake.__name__}", fake)
+    out = tmp_path / "load.json"
+    result = CliRunner().invoke(main, ["bench", "--load", "--json", str(out), *arguments])
+    assert result.exit_code == 0, result.output
+    assert "p95 has doubled at 2 sessions" in result.output
+    assert limits == [limit_and_workers]
+    assert [one["sessions"] for one in json.loads(out.read_text())["levels"]] == sessions
 
 
 def test_sessions_only_grow():
