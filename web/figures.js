@@ -8,7 +8,7 @@
 /** @typedef {import('./wire.js').Entry} Entry */
 
 /** @typedef {{sent: number, sinceUs: number | null, limit: number | null, settled: boolean, samples: number,
- *   cut: boolean}} Ghost `samples` left the playout behind the cut; `limit`: what may have left it at most */
+ *   cut: boolean, heard: number | null}} Ghost `samples` left the playout behind the cut; `limit`: what may have left it at most */
 
 /** @typedef {{shown: Map<number, string>, audio: Map<number, {text: string, end: number}>, failed: Set<number>,
  *   stop: {heardMs: number, heard: string, method: string} | null, ghost: Ghost, byNobody: boolean, counted: number}} Reply */
@@ -164,7 +164,7 @@ function tellHeard(state, replyId) {
 
 /** @type {Reply} */
 const NO_REPLY = { shown: new Map(), audio: new Map(), failed: new Set(), stop: null, byNobody: false, counted: 0,
-  ghost: { sent: 0, sinceUs: null, limit: null, settled: false, samples: 0, cut: false } };
+  ghost: { sent: 0, sinceUs: null, limit: null, settled: false, samples: 0, cut: false, heard: null } };
 
 /** @param {Figures} state @param {string} id @param {(reply: Reply) => Reply} change @returns {Figures} */
 function changeReply(state, id, change) {
@@ -200,23 +200,31 @@ function foldGhost(ghost, entry) {
       return { ...ghost, sent: entry.payload.sample, sinceUs: now, limit: null, settled: false, samples: 0 };
     case 'playback.stop': {
       const cut = !NEVER_CUT.has(entry.payload.method);
-      return cut ? cutAt({ ...ghost, cut }, now) : { ...ghost, cut };
+      return cut ? cutAt({ ...ghost, cut, heard: entry.payload.heard_ms * SAMPLES_PER_MS }, now) : { ...ghost, cut };
     }
     default:
       return ghost;
   }
 }
 
-/** @param {Figures} state @param {Entry} entry @returns {Figures} */
-function sound(state, entry) {
-  const id = entry.payload.reply_id;
-  const before = state.replies.get(id)?.ghost ?? NO_REPLY.ghost;
-  const ghost = foldGhost(before, entry);
-  const counted = state.replies.get(id)?.counted ?? 0;
+/** @param {Figures} state @param {string} id @param {(ghost: Ghost) => Ghost} change @returns {Figures} */
+function changeGhost(state, id, change) {
+  const { ghost: before, counted } = state.replies.get(id) ?? NO_REPLY;
+  const ghost = change(before);
   const more = ghost.cut ? Math.max(0, ghost.samples - counted) : 0;
   const next = changeReply(state, id, (reply) => ({ ...reply, ghost, counted: counted + more }));
   return { ...next, cuts: state.cuts + (ghost.cut && !before.cut ? 1 : 0), ghostSamples: state.ghostSamples + more,
     longestGhost: more ? Math.max(state.longestGhost, ghost.samples) : state.longestGhost };
+}
+
+/** @param {Figures} state @param {Entry} entry @returns {Figures} */
+const sound = (state, entry) => changeGhost(state, entry.payload.reply_id, (ghost) => foldGhost(ghost, entry));
+
+/** A device silenced itself, and says up to where it had been audible. @param {Figures} state @param {Entry} entry @returns {Figures} */
+function reported(state, { payload: { played } }) {
+  if (!played) return state;
+  return changeGhost(state, played.reply_id, (ghost) =>
+    ghost.heard === null ? ghost : { ...ghost, samples: Math.max(ghost.samples, played.sample - ghost.heard - TOLERANCE_SAMPLES) });
 }
 
 /** @param {Figures} state @param {Entry} entry @returns {Figures} */
@@ -299,6 +307,8 @@ const FOLDS = {
       audio: new Map(reply.audio).set(payload.chunk, { text: payload.text, end: payload.start_sample + payload.samples }) })),
   'tts.failed': (state, { payload }) =>
     changeReply(state, payload.reply_id, (reply) => ({ ...reply, failed: new Set([...reply.failed, payload.chunk]) })),
+  'device.cut': reported,
+  'control.stop': reported,
   'playback.start': sound,
   'playback.mark': sound,
   'playback.pause': sound,

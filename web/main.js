@@ -12,6 +12,7 @@
  */
 import { AudioGraph } from './audio.js';
 import { BargeIn } from './barge_in.js';
+import { Lag } from './lag.js';
 import { MicrophoneKeeper, listDevices } from './microphone.js';
 import { Reconnector } from './reconnect.js';
 import { Server, settingsOf } from './server.js';
@@ -48,6 +49,7 @@ let levels = null;
 const gateEvents = [];
 /** Session time minus the page's clock, at least; the fastest message comes closest. */
 let clockOffsetMs = -Infinity;
+let lag = new Lag(0);
 let drawing = 0;
 let speakerId = '';
 
@@ -141,6 +143,7 @@ async function place(withMicrophone) {
   const why = await placed.connect(microphone.track);
   if (call !== placed) return placed.close();
   dispatch(local('connection', { phase: 'connected', transport: placed.transport }));
+  lag = new Lag(BUFFER_MS[placed.transport]);
   announce();
   if (why) notify('transport', `${why} The call runs over a WebSocket instead; answers can be a little slower.`, '', 'info');
   keepAwake(true);
@@ -159,7 +162,7 @@ function announce() {
   if (!call) return;
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   call.send('device.joined', { time_zone: timeZone ?? '', locale: navigator.language, microphone: microphone.track !== null,
-    speaker: audio?.context.state === 'running', output_latency_ms: (audio?.outputLatencyMs ?? 0) + BUFFER_MS[call.transport] });
+    speaker: audio?.context.state === 'running', output_latency_ms: (audio?.outputLatencyMs ?? 0) + lag.ms });
 }
 
 /** The connection is gone, the person is not. @param {string} message */
@@ -223,6 +226,7 @@ function receive(entry) {
   clockOffsetMs = Math.max(clockOffsetMs, entry.t_ms - performance.now());
   dispatch({ kind: 'entry', entry });
   obey(barge.entry(entry, performance.now()));
+  if (call && entry.type === 'playback.mark' && entry.rtp_timestamp !== null && lag.measure(call.untilS(entry.rtp_timestamp) * 1000)) announce();
   if (entry.type === 'settings.changed') audio?.tell({ type: 'configure', options: gateOptions() });
   if (entry.type === 'session.closed') void end('ended', goodbye(entry.payload.reason));
 }
@@ -253,6 +257,7 @@ function fromGate(message) {
 function obey(orders) {
   for (const order of orders) {
     if (order.to === 'agent') call?.send('device.cut', { undo: order.undo });
+    else if (order.type === 'open' || order.type === 'drain') audio?.tell({ ...order, afterS: order.now ? 0 : call?.untilS(order.rtp) ?? 0 });
     else audio?.tell(order);
   }
 }

@@ -141,6 +141,11 @@ export class Call {
     if (this.link instanceof WebSocketLink) this.link.sendAudio(pcm);
   }
 
+  /** How long until the audio of this timestamp comes by in the audio graph, s. @param {number | null} rtpTimestamp */
+  untilS(rtpTimestamp) {
+    return this.link?.untilS(rtpTimestamp) ?? 0;
+  }
+
   /** @param {MediaStreamTrack | null} track */
   async setTrack(track) {
     await this.link?.setTrack(track);

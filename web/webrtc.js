@@ -5,6 +5,9 @@ import { ServerError, serverError } from './wire.js';
 /** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
 
 const GATHER_MS = 1_000;
+const RTP_RATE = 48_000;
+/** From the frame that the browser names as played last to its coming by in the audio graph. */
+const GRAPH_S = 0.03;
 
 export class WebRtcLink {
   /**
@@ -93,6 +96,14 @@ export class WebRtcLink {
     let packets = 0;
     for (const report of (await this.receiver?.getStats())?.values() ?? []) if (report.type === 'inbound-rtp') packets += report.packetsReceived ?? 0;
     return packets;
+  }
+
+  /** How long until the audio of this timestamp comes by in the audio graph. @param {number | null} rtpTimestamp
+   * @returns {number} s, negative for what has passed; 0 where it is not known */
+  untilS(rtpTimestamp) {
+    const source = this.receiver?.getSynchronizationSources?.()[0];
+    if (rtpTimestamp === null || typeof source?.rtpTimestamp !== 'number') return 0;
+    return ((rtpTimestamp - source.rtpTimestamp) | 0) / RTP_RATE + GRAPH_S; // 32 bits, which wrap around
   }
 
   /** @param {string} message */

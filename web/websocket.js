@@ -4,6 +4,8 @@ import { parseMessage } from './wire.js';
 
 /** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
 
+/** What waits in the page's own buffer; audio and messages come in one order. */
+const BUFFER_S = 0.06;
 const MAX_BEHIND_BYTES = 64_000; // two seconds of microphone: the network does not keep up, so drop
 
 export class WebSocketLink {
@@ -57,6 +59,11 @@ export class WebSocketLink {
     if (this.socket.readyState !== WebSocket.OPEN) return false;
     this.socket.send(json);
     return true;
+  }
+
+  /** How long until the audio sent last comes by in the audio graph, s. */
+  untilS() {
+    return BUFFER_S;
   }
 
   /** @param {string} message */

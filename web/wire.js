@@ -14,6 +14,7 @@
  * @property {string} source
  * @property {string} turn_id
  * @property {string} parent_event_id
+ * @property {number | null} rtp_timestamp of the last audio sent before it, where it is about the playback
  * @property {Record<string, any>} payload
  */
 
@@ -87,6 +88,7 @@ function asEntry(value, payload) {
     source: text(value.source),
     turn_id: text(value.turn_id) || text(payload.turn_id),
     parent_event_id: text(value.parent_event_id),
+    rtp_timestamp: typeof value.rtp_timestamp === 'number' ? value.rtp_timestamp : null,
     payload,
   };
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BargeIn, REACTION_MS } from '../../web/barge_in.js';
+import { BargeIn, PARDON_MS, REACTION_MS } from '../../web/barge_in.js';
+import { DRAIN_S, LEAD_S, LONGEST_S, Reopening } from '../../web/worklets/reopening.js';
 
-const entry = (type, payload = {}) => ({ session_id: 's', event_id: '', seq: 1, ts: '', t_ms: 0, now_us: null, type, source: '', turn_id: '',
+const entry = (type, payload = {}, rtp = null) => ({ rtp_timestamp: rtp, session_id: 's', event_id: '', seq: 1, ts: '', t_ms: 0, now_us: null, type, source: '', turn_id: '',
   parent_event_id: '', payload });
 
 function cut() {
@@ -19,18 +20,74 @@ test('stays closed through a confirmed interruption until another reply is playe
   const barge = cut();
   const ladder = [entry('interruption.suspected', { by: 'page' }), entry('playback.pause', { reply_id: 'r1' }),
     entry('interruption.confirmed', { evidence: 'words' }), entry('playback.stop', { reply_id: 'r1' }), entry('reply.done', { reply_id: 'r1' }),
-    entry('playback.mark', { reply_id: 'r1', sample: 1 })];
+    entry('playback.mark', { reply_id: 'r1', sample: 1 })]; // its last frames may be marked late
   for (const step of ladder) assert.equal(opens(barge.entry(step, 1100)), false, step.type);
   assert.deepEqual(barge.tick(9000), []);
-  assert.deepEqual(barge.entry(entry('playback.start', { reply_id: 'r2' }), 9000), [{ to: 'gate', type: 'open', falseAlarm: false }]);
+  assert.deepEqual(barge.entry(entry('playback.start', { reply_id: 'r2' }, 960), 9000),
+    [{ to: 'gate', type: 'open', falseAlarm: false, now: false, rtp: 960 }]);
 });
 
-test('opens when the agent dismisses or resumes', () => {
-  const dismissed = cut();
-  dismissed.entry(entry('interruption.suspected', { by: 'page' }), 1050);
-  assert.deepEqual(dismissed.entry(entry('interruption.dismissed', { evidence: 'device' }), 1400),
-    [{ to: 'gate', type: 'judge', verdict: 'echo' }, { to: 'gate', type: 'open', falseAlarm: true }]);
-  assert.equal(opens(cut().entry(entry('playback.resume', { reply_id: 'r1', sample: 0 }), 1200)), true);
+test('dismissed, it plays on at the timestamp that the agent names', () => {
+  const barge = cut();
+  barge.entry(entry('interruption.suspected', { by: 'page' }), 1050);
+  assert.deepEqual(barge.entry(entry('playback.pause', { reply_id: 'r1' }, 4800), 1050), [{ to: 'gate', type: 'drain', now: false, rtp: 4800 }]);
+  assert.deepEqual(barge.entry(entry('interruption.dismissed', { evidence: 'device' }), 1400), [{ to: 'gate', type: 'judge', verdict: 'echo' }]);
+  assert.deepEqual(barge.tick(1400 + PARDON_MS - 1), []);
+  assert.deepEqual(barge.entry(entry('playback.resume', { reply_id: 'r1', sample: 0 }, 24000), 1410),
+    [{ to: 'gate', type: 'open', falseAlarm: true, now: false, rtp: 24000 }]);
+  assert.deepEqual(barge.tick(9000), []);
+});
+
+test('dismissed, it plays on even if nothing is named', () => {
+  const barge = cut();
+  barge.entry(entry('interruption.dismissed', { evidence: 'device' }), 1400);
+  assert.deepEqual(barge.tick(1400 + PARDON_MS), [{ to: 'gate', type: 'open', falseAlarm: true, now: true, rtp: null }]);
+});
+
+const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-9, `${a} is not ${b}`);
+
+/** The first time at which it opens, looking every 10 ms from `from` on. */
+function opensAt(reopening, from, audible = () => false, to = from + 5) {
+  for (let n = 0; from + n / 100 < to; n++) if (reopening.step(from + n / 100, audible(from + n / 100))) return from + n / 100;
+  return null;
+}
+
+test('the gate opens a little before the audio that was named, not before the old audio has passed', () => {
+  const reopening = new Reopening();
+  reopening.open(10, 0.3, true);
+  near(opensAt(reopening, 10), 10.24);
+  assert.deepEqual([LEAD_S, DRAIN_S, reopening.falseAlarm], [0.06, 0.06, true]);
+  reopening.drain(20, 0.2);
+  reopening.open(20.1, 0.1, true);
+  near(opensAt(reopening, 20.1), 20.26);
+});
+
+test('the gate opens in the end, whatever was named', () => {
+  const reopening = new Reopening();
+  for (const afterS of [3_000, Infinity]) {
+    reopening.drain(10, afterS);
+    reopening.open(10, afterS, true);
+    near(opensAt(reopening, 10), 10 + LONGEST_S);
+  }
+  reopening.open(30, -3_000, true);
+  near(opensAt(reopening, 30), 30);
+});
+
+test('a message that comes after its audio loses nothing of it', () => {
+  const reopening = new Reopening();
+  reopening.drain(10, 0.04);
+  const audible = (now) => now < 10.07 || now >= 10.9; // what was still on its way, then what it plays on with
+  near(opensAt(reopening, 10, audible), 10.9);
+  assert.equal(opensAt(reopening, 11, () => true), null, 'and only once');
+  reopening.open(11.2, -0.3, true);
+  near(opensAt(reopening, 11.2), 11.2);
+});
+
+test('a new cut takes the opening back', () => {
+  const reopening = new Reopening();
+  reopening.open(10, 0.3, true);
+  reopening.cancel();
+  assert.equal(opensAt(reopening, 10), null);
 });
 
 test('a cough is not learnt as echo, nor is a backchannel', () => {
@@ -47,7 +104,8 @@ test('takes the cut back when the agent never reacts', () => {
   const barge = cut();
   assert.deepEqual(barge.tick(1000 + REACTION_MS - 1), []);
   assert.deepEqual(barge.tick(1000 + REACTION_MS),
-    [{ to: 'agent', undo: true }, { to: 'gate', type: 'judge', verdict: 'unknown' }, { to: 'gate', type: 'open', falseAlarm: true }]);
+    [{ to: 'agent', undo: true }, { to: 'gate', type: 'judge', verdict: 'unknown' },
+      { to: 'gate', type: 'open', falseAlarm: true, now: true, rtp: null }]);
   assert.deepEqual(barge.tick(1000 + 2 * REACTION_MS), []);
 });
 

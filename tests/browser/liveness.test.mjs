@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Lag } from '../../web/lag.js';
 import { GONE_MS, LOOK_MS, Liveness, SILENT_MS } from '../../web/liveness.js';
 import { Reconnector, delayMs } from '../../web/reconnect.js';
 
@@ -74,4 +75,12 @@ test('it gives up after a while and says so', async (t) => {
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.deepEqual([gaveUp, reconnector.active], [1, false]);
+});
+
+test('the agent is told how far its audio lags, and only when that changes much', () => {
+  const lag = new Lag(40);
+  const told = [60, 55, 70, 60, 65, 200, 190, 60, 60, 60, 60, 60, 60].filter((ms) => lag.measure(ms));
+  assert.deepEqual([told, lag.ms], [[200, 60], 60]);
+  for (let n = 0; n < 9; n++) lag.measure(99_999);
+  assert.equal(lag.ms, 2_000);
 });

@@ -3,12 +3,19 @@ import { test } from 'node:test';
 
 import { ServerError, command, parseMessage, serverError } from '../../web/wire.js';
 import { Server, settingsOf } from '../../web/server.js';
+import { WebRtcLink } from '../../web/webrtc.js';
 
 test('an envelope is an entry', () => {
   const message = parseMessage(JSON.stringify({ session_id: 's', event_id: 'e', seq: 3, ts: 'T', t_ms: 5, now_us: 7, type: 'turn.end', source: 'core',
     turn_id: 't1', parent_event_id: 'e2', payload: { text: 'x' } }));
   assert.equal(message.kind, 'entry');
   assert.deepEqual([message.entry.seq, message.entry.now_us, message.entry.turn_id, message.entry.payload.text], [3, 7, 't1', 'x']);
+});
+
+test('what is about the playback names the audio', () => {
+  const named = parseMessage('{"type":"playback.resume","seq":1,"rtp_timestamp":4294967295,"payload":{}}');
+  assert.equal(named.entry.rtp_timestamp, 4294967295);
+  assert.equal(parseMessage('{"type":"turn.end","seq":1,"payload":{}}').entry.rtp_timestamp, null);
 });
 
 test('an error of the transport is not an entry of type error', () => {
@@ -48,4 +55,16 @@ test('addresses follow the page, with the token where there is one', () => {
 
 test('settings by table and key', () => {
   assert.deepEqual(settingsOf({ ice_servers: [], vad: { onset_ms: 60 }, browser: { vad: true }, limits: { sessions: 8 } }), { 'browser.vad': true, 'vad.onset_ms': 60 });
+});
+
+test('timestamps wrap around', (t) => {
+  t.after(() => delete globalThis.RTCPeerConnection);
+  globalThis.RTCPeerConnection = class { createDataChannel() {} };
+  const link = new WebRtcLink(new Server('http://h/', ''), [], {});
+  assert.equal(link.untilS(5), 0, 'nothing is known yet');
+  link.receiver = { getSynchronizationSources: () => [{ rtpTimestamp: 2 ** 32 - 4_800 }] };
+  const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-9, `${a} is not ${b}`);
+  near(link.untilS(4_800) - link.untilS(2 ** 32 - 4_800), 0.2);
+  near(link.untilS(2 ** 32 - 4_800) - link.untilS(2 ** 32 - 9_600), 0.1);
+  assert.equal(link.untilS(null), 0);
 });

@@ -27,6 +27,7 @@ const LOUD_QUANTA = 3; // of the window; a click is loud in one or two
 const LOUD_MARGIN_DB = 6; // a quantum is shorter than a pitch period, so single ones dip
 const SILENCE_DB = -120;
 const PLAYING_DB = -55;
+export const AUDIBLE_POWER = 10 ** (PLAYING_DB / 10);
 const PLAYING_HOLD_S = 0.1;
 const ECHO_WINDOW_S = 0.3;
 const LEARN_RANGE_DB = 12; // learn only near the playback's loudest: elsewhere noise passes for echo

@@ -7,9 +7,11 @@
  * Messages out: {type:'closed', byVoice, onsetAt, closedAt}, {type:'opened', at}, {type:'remote', on, at},
  * {type:'levels', micDb, remoteDb, floorDb, thresholdDb, couplingDb, closed}; times are those of the
  * AudioContext, in seconds. Messages in: {type:'configure', options}, {type:'close'}, {type:'suspect'},
- * {type:'open', falseAlarm}, {type:'judge', verdict}.
+ * {type:'judge', verdict}, and, with the seconds until the audio they speak of comes by, {type:'drain', afterS} and
+ * {type:'open', afterS, falseAlarm}.
  */
-import { EnergyGate, meanSquare } from './energy_gate.js';
+import { AUDIBLE_POWER, EnergyGate, meanSquare } from './energy_gate.js';
+import { Reopening } from './reopening.js';
 
 const LEVELS_EVERY_QUANTA = 12;
 
@@ -18,6 +20,7 @@ class GateProcessor extends AudioWorkletProcessor {
   constructor(options) {
     super(options);
     this.gate = new EnergyGate(sampleRate, options.processorOptions ?? {});
+    this.reopening = new Reopening();
     this.gain = 1;
     this.quanta = 0;
     this.playing = false;
@@ -30,13 +33,17 @@ class GateProcessor extends AudioWorkletProcessor {
     else if (message.type === 'close') this.close();
     else if (message.type === 'suspect') this.gate.suspect();
     else if (message.type === 'judge') this.gate.judge(message.verdict);
-    else if (message.type === 'open') {
-      if (this.gate.closed) this.port.postMessage({ type: 'opened', at: currentTime });
-      this.gate.open(message.falseAlarm === true);
-    }
+    else if (message.type === 'drain') this.reopening.drain(currentTime, message.afterS);
+    else if (message.type === 'open') this.reopening.open(currentTime, message.afterS, message.falseAlarm === true);
+  }
+
+  open() {
+    if (this.gate.closed) this.port.postMessage({ type: 'opened', at: currentTime });
+    this.gate.open(this.reopening.falseAlarm);
   }
 
   close() {
+    this.reopening.cancel();
     if (this.gate.closed) return;
     this.gate.close();
     this.port.postMessage({ type: 'closed', byVoice: false, onsetAt: currentTime, closedAt: currentTime });
@@ -45,7 +52,9 @@ class GateProcessor extends AudioWorkletProcessor {
   /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
   process(inputs, outputs) {
     const quantumS = (outputs[0][0]?.length ?? 128) / sampleRate;
-    const cutAfter = this.gate.step(meanSquare(inputs[0]?.[0]), meanSquare(inputs[1]?.[0]));
+    const remotePower = meanSquare(inputs[1]?.[0]);
+    if (this.reopening.step(currentTime, remotePower > AUDIBLE_POWER)) this.open();
+    const cutAfter = this.gate.step(meanSquare(inputs[0]?.[0]), remotePower);
     this.render(inputs[1] ?? [], outputs[0]);
     if (cutAfter > 0) {
       const closedAt = currentTime + quantumS;

@@ -1,0 +1,51 @@
+// @ts-check
+/**
+ * When a closed gate opens again: at the moment that the agent named for it, on the clock of the audio.
+ *
+ * Messages and audio travel apart. What the agent sent before it paused may still be on its way when the message comes that it
+ * plays on; and that message may come after the audio it speaks of. So the gate does not open before the old audio has passed,
+ * and it opens by itself when, after that, something is to be heard: the agent means it. It never waits for longer than
+ * LONGEST_S. Pure; times are those of the AudioContext, in seconds.
+ */
+
+/** The page knows the position of the audio to about this; the frame that fades the old audio out is in it. */
+export const DRAIN_S = 0.06;
+/** The named moment is that of the message; the first of the audio may have been sent a little before it. */
+export const LEAD_S = 0.06;
+export const LONGEST_S = 0.5;
+
+export class Reopening {
+  constructor() {
+    this.drainedAt = Infinity;
+    this.openAt = Infinity;
+    this.falseAlarm = false;
+  }
+
+  /** The agent has stopped sending. @param {number} now @param {number} afterS until the last of it comes by */
+  drain(now, afterS) {
+    this.drainedAt = now + Math.min(Math.max(afterS, 0), LONGEST_S) + DRAIN_S;
+    this.falseAlarm = false;
+  }
+
+  /** The agent plays on. @param {number} now @param {number} afterS until what it named comes by @param {boolean} falseAlarm */
+  open(now, afterS, falseAlarm) {
+    const drainedAt = this.drainedAt === Infinity ? now : this.drainedAt;
+    this.openAt = Math.min(Math.max(now + afterS - LEAD_S, drainedAt, now), now + LONGEST_S);
+    this.falseAlarm = falseAlarm;
+    this.drainedAt = Infinity;
+  }
+
+  /** Cut anew. */
+  cancel() {
+    this.openAt = Infinity;
+  }
+
+  /** @param {number} now @param {boolean} audible whether something of the agent comes by now @returns {boolean} whether to open */
+  step(now, audible) {
+    const meant = audible && now >= this.drainedAt;
+    if (meant) this.drainedAt = Infinity;
+    if (!meant && now < this.openAt) return false;
+    this.openAt = Infinity;
+    return true;
+  }
+}
