@@ -30,7 +30,17 @@ from agent.conversation.decisions import (
     ReplyDone,
     TtsSay,
 )
-from agent.conversation.events import REPLY_RATE, Json, PlaybackMark, PlaybackStarted, TtsChunk, TtsFailed
+from agent.conversation.events import (
+    REPLY_RATE,
+    ControlStop,
+    DeviceCut,
+    Json,
+    PlaybackMark,
+    PlaybackStarted,
+    Played,
+    TtsChunk,
+    TtsFailed,
+)
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
 from agent.timeline.projections.cancels import Cancels
@@ -90,6 +100,8 @@ class Figures:
                 self._reply(event.reply_id).spoken.apply(event)
             case PlaybackStarted() | PlaybackMark() | PlaybackPause() | PlaybackResume() | PlaybackStop():
                 self._play(event, now_us)
+            case DeviceCut() | ControlStop() if event.played is not None:
+                self._report(event.played)
 
     def figures(self) -> dict[str, Json]:
         """The figures as they stand (the module's docstring has the shape)."""
@@ -117,6 +129,14 @@ class Figures:
         reply.spoken.apply(event)
         reply.ghost.apply(event, now_us)
         self._cuts += reply.ghost.cut and not was_cut
+        self._count_ghost(reply)
+
+    def _report(self, played: Played) -> None:
+        reply = self._reply(played.reply_id)
+        reply.ghost.reported(played.sample)
+        self._count_ghost(reply)
+
+    def _count_ghost(self, reply: _Reply) -> None:
         if reply.ghost.cut and reply.ghost.ghost_samples > reply.ghost_counted:
             self._ghost_samples += reply.ghost.ghost_samples - reply.ghost_counted
             reply.ghost_counted = reply.ghost.ghost_samples

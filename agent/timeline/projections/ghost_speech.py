@@ -1,8 +1,9 @@
-"""Ghost speech by the playout's own account: samples that left it after a reply was cut.
+"""Ghost speech by the own account of playout and devices: samples that came after a reply was cut.
 
 The cut is the pause at suspicion, or the stop where nothing was paused before. How far the reply
 had come by then follows from its last mark and the time since, because playout is paced; the mark
-that follows the cut may correct that downwards. What a listener really heard is measured on
+that follows the cut may correct that downwards. A device that says afterwards that it has been
+audible beyond what counts as heard is believed, too. What a listener really heard is measured on
 recorded audio, elsewhere.
 """
 
@@ -33,6 +34,8 @@ class GhostSpeech:
     """When `_sent` was reached, while playing."""
     _limit: int | None = None
     """What may have left the playout at most, once it is cut."""
+    _heard: int | None = None
+    """What counts as heard, once that is measured."""
     _settled: bool = False
     """A mark has said where the cut was."""
 
@@ -51,6 +54,12 @@ class GhostSpeech:
                 self.cut = event.method not in NEVER_CUT
                 if self.cut:
                     self._cut_at(now_us)
+                    self._heard = event.heard_ms * REPLY_RATE // 1_000
+
+    def reported(self, sample: int) -> None:
+        """A device silenced itself; all before `sample` had been audible there."""
+        if self._heard is not None:
+            self.ghost_samples = max(self.ghost_samples, sample - self._heard - TOLERANCE_SAMPLES)
 
     def _cut_at(self, now_us: int) -> None:
         if self._limit is not None:
