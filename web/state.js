@@ -4,6 +4,7 @@
  * knows (its connection, microphone, sound). No DOM, no clock, no network.
  */
 import { append, closeTranscript, emptyTranscript, foldTranscript } from './transcript.js';
+import { emptyFigures, foldFigures } from './figures.js';
 import { emptyLatency, foldAudible, foldLatency } from './latency.js';
 import { emptyLog, foldLog } from './log.js';
 
@@ -28,6 +29,7 @@ import { emptyLog, foldLog } from './log.js';
  * @property {boolean} lost the connection to the session was lost
  * @property {import('./transcript.js').Transcript} transcript
  * @property {import('./latency.js').Latency} latency
+ * @property {import('./figures.js').Figures} figures
  * @property {import('./log.js').Log} log
  * @property {{status: string, detail: string}} status of the agent
  * @property {'' | 'playing' | 'paused'} playback of the reply that has the floor
@@ -53,6 +55,7 @@ export const initialState = () => ({
   lost: false,
   transcript: emptyTranscript(),
   latency: emptyLatency(),
+  figures: emptyFigures(),
   log: emptyLog(),
   status: { status: '', detail: '' },
   playback: '',
@@ -125,6 +128,7 @@ function reduceEntry(state, entry) {
       seq: entry.seq,
       transcript: foldTranscript(base.transcript, entry),
       latency: foldLatency(base.latency, entry),
+      figures: foldFigures(base.figures, entry),
       log: foldLog(base.log, entry),
     },
     entry,
@@ -138,7 +142,7 @@ function newSession(state, entry) {
   const transcript = shown
     ? append({ ...state.transcript, hidden: [] }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
     : emptyTranscript();
-  return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), log: emptyLog(),
+  return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(),
     status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
 }
 

@@ -3,6 +3,7 @@
 import { byId, KeyedList, make, setText } from './dom.js';
 import { Orb } from './orb.js';
 import { modeOf, statusText } from './state.js';
+import { FiguresView } from './view_figures.js';
 import { LatencyView, TimelineView } from './view_panel.js';
 import { SettingsView } from './view_settings.js';
 import { TranscriptView } from './view_transcript.js';
@@ -43,6 +44,7 @@ export class View {
     this.transcript = new TranscriptView();
     this.timeline = new TimelineView();
     this.latency = new LatencyView();
+    this.figures = new FiguresView();
     this.settings = new SettingsView(handlers.change, handlers.save);
     this.notices = new KeyedList(byId('notices', HTMLElement), (/** @type {Notice} */ notice) => notice.id, (notice) => this.notice(notice));
     this.text = byId('text', HTMLInputElement);
@@ -149,6 +151,7 @@ export class View {
     if (state.transcript !== last?.transcript || state.connection !== last?.connection) this.transcript.render(state.transcript.items, connected);
     if (state.log !== last?.log) this.timeline.render(state.log);
     if (state.latency !== last?.latency) this.latency.render(state.latency);
+    if (state.figures !== last?.figures) this.figures.render(state.figures);
     if (state.settings !== last?.settings || state.unsaved !== last?.unsaved) this.settings.render(state.settings, state.unsaved);
     if (state.notices !== last?.notices) this.notices.render(state.notices);
     this.last = state;

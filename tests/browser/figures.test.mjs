@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { emptyFigures, figures, foldFigures } from '../../web/figures.js';
+import { initialState, reduce } from '../../web/state.js';
+import { rowsOf } from '../../web/view_figures.js';
 
 const FIXTURES = new URL('../fixtures/', import.meta.url);
 const read = (name) => readFileSync(new URL(name, FIXTURES), 'utf8');
@@ -43,4 +45,16 @@ test('a long session stays small', () => {
   const { turns, late_commits: late, cancels } = figures(state);
   assert.deepEqual([turns.ended, late.count, cancels.tts.acked], [400, 400, 400]);
   for (const map of [state.replies, state.turns, state.actions, state.cut, state.untold, state.waiting, state.tells]) assert.ok(map.size <= 256);
+});
+
+test('the panel tells the figures, and marks what must not be', () => {
+  const panel = (name) => {
+    const entries = read(`timeline_${name}.jsonl`).trim().split('\n').map((line) => JSON.parse(line));
+    const state = entries.reduce((before, entry) => reduce(before, { kind: 'entry', entry }), initialState());
+    return Object.fromEntries(rowsOf(state.figures).map(({ id, value, bad }) => [id, [value, bad]]));
+  };
+  assert.deepEqual(panel('barge_in'), { interrupted: ['1 of 2 (50 %)', false], false: ['1 of 2 (50 %)', false], cancel: ['12 ms', false],
+    'ghost-speech': ['0 ms', false], 'ghost-actions': ['0', false], late: ['0, 0', false], mismatches: ['0', false] });
+  const bad = Object.entries(panel('faults')).filter(([, [, isBad]]) => isBad).map(([id]) => id);
+  assert.deepEqual(bad, ['ghost-speech', 'ghost-actions', 'late', 'mismatches']);
 });
