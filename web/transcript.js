@@ -14,9 +14,12 @@
 
 /** @typedef {{id: string, name: string, state: string, late: boolean, reason: string}} Action */
 
-/** `sent`: reply samples that left the playout. `stop`: set when what was heard is final.
+/** @typedef {{text: string, kind: 'heard' | 'pending' | 'cut'}} Part */
+
+/** `sent`: reply samples that left the playout. `stop`: set when what was heard is final. `frozen`: what is shown while an
+ * interruption is suspected.
  * @typedef {{kind: 'agent', key: string, replyId: string, chunks: Chunk[], sent: number,
- *   playback: 'waiting' | 'playing' | 'paused' | 'ended', stop: {heard: string, unheard: string} | null,
+ *   playback: 'waiting' | 'playing' | 'paused' | 'ended', stop: {heard: string, unheard: string} | null, frozen: Part[] | null,
  *   outcome: string, actions: Action[]}} AgentItem */
 
 /** @typedef {{kind: 'note', key: string, level: 'info' | 'error', text: string}} NoteItem */
@@ -33,15 +36,16 @@ export const emptyTranscript = () => ({ items: [], hidden: [] });
 
 /**
  * @param {AgentItem} reply
- * @returns {{text: string, kind: 'heard' | 'pending' | 'cut'}[]} its text in order, by what became of it
+ * @returns {Part[]} its text in order, by what became of it
  */
 export function segments(reply) {
-  /** @type {{text: string, kind: 'heard' | 'pending' | 'cut'}[]} */
+  /** @type {Part[]} */
   const parts = [];
   if (reply.stop) {
     parts.push({ text: reply.stop.heard, kind: 'heard' }, { text: reply.stop.unheard, kind: 'cut' });
     return parts.filter((part) => part.text !== '');
   }
+  if (reply.frozen) return reply.frozen;
   const said = reply.chunks.filter((chunk) => chunk && !chunk.failed);
   /** @type {string[]} */
   const heard = [];
@@ -111,7 +115,7 @@ export function closeTranscript(state) {
 /** @param {AgentItem} reply @returns {AgentItem[]} */
 function hangUp(reply) {
   const empty = segments(reply).length === 0 && reply.actions.length === 0;
-  return empty ? [] : [{ ...reply, outcome: 'hung_up', playback: 'ended' }];
+  return empty ? [] : [{ ...reply, frozen: null, outcome: 'hung_up', playback: 'ended' }];
 }
 
 /** What was heard during the agent's speech and came to nothing is no turn. @param {Transcript} state */
@@ -126,7 +130,7 @@ const keyOf = (entry) => `${entry.session_id}/${entry.payload.reply_id}`;
 
 /** @param {Entry} entry @returns {AgentItem} */
 const newReply = (entry) => ({ kind: 'agent', key: keyOf(entry),
-  replyId: entry.payload.reply_id, chunks: [], sent: 0, playback: 'waiting', stop: null, outcome: '', actions: [] });
+  replyId: entry.payload.reply_id, chunks: [], sent: 0, playback: 'waiting', stop: null, frozen: null, outcome: '', actions: [] });
 
 /** @param {Transcript} state @param {Entry} entry */
 function startModel(state, entry) {
@@ -199,7 +203,7 @@ function endReply(state, entry) {
   return changeReply(state, entry, (reply) => {
     const empty = segments(reply).length === 0 && reply.actions.length === 0;
     if (outcome === 'discarded' || empty) return null;
-    return { ...reply, outcome, playback: 'ended' };
+    return { ...reply, frozen: null, outcome, playback: 'ended' };
   });
 }
 
@@ -244,7 +248,8 @@ const FOLDS = {
   'playback.resume': (state, entry) => changeReply(state, entry, sentTo(entry, entry.payload.sample)),
   'playback.stop': stopPlayback,
   'reply.done': endReply,
-  'interruption.dismissed': dropUnclaimed,
+  'interruption.suspected': (state, entry) => changeReply(state, entry, (reply) => ({ ...reply, frozen: segments(reply) })),
+  'interruption.dismissed': (state, entry) => dropUnclaimed(changeReply(state, entry, (reply) => ({ ...reply, frozen: null }))),
   'reminder.due': (state, entry) => note(state, entry, 'info', `Reminder: ${entry.payload.text}`),
   'tool.unavailable': (state, entry) => note(state, entry, 'info', `${entry.payload.name} is not available: ${entry.payload.reason}`),
   'asr.failed': (state, entry) => note(state, entry, 'error', entry.payload.message),

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { initialState, local, modeOf, reduce, statusText } from '../../web/state.js';
 import { MAX_ITEMS, segments } from '../../web/transcript.js';
+import { parseMessage } from '../../web/wire.js';
 import { MAX_ROWS, familyOf, summarise } from '../../web/log.js';
 
 /** A timeline written as [type, payload, t_ms?] rows. */
@@ -79,6 +81,47 @@ test('resuming goes back to where the playback goes on', () => {
     ['playback.resume', { reply_id: 'r1', sample: 4800 }]], play(ANSWER));
   assert.deepEqual(segments(reply(state))[0], { text: 'It', kind: 'heard' });
 });
+
+test('a suspicion freezes what is shown, its dismissal lets it go on', () => {
+  const it = [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'pending' }];
+  const suspected = play([['playback.mark', { reply_id: 'r1', sample: 4800 }], ['interruption.suspected', { reply_id: 'r1', by: 'vad' }]], play(ANSWER));
+  const late = play([['playback.pause', { reply_id: 'r1' }], ['playback.mark', { reply_id: 'r1', sample: 14400 }],
+    ['tts.say', { reply_id: 'r1', chunk: 1, text: 'in London.', phase: 'claim' }]], suspected);
+  assert.deepEqual(segments(reply(suspected)), it);
+  assert.deepEqual(segments(reply(late)), it, 'neither marks nor new text show');
+  const dismissed = play([['interruption.dismissed', { reply_id: 'r1', evidence: 'no_words' }], ['playback.resume', { reply_id: 'r1', sample: 4800 }]], late);
+  assert.deepEqual(segments(reply(dismissed)), [{ text: 'It', kind: 'heard' }, { text: 'is noon in London.', kind: 'pending' }]);
+  const on = play([['playback.mark', { reply_id: 'r1', sample: 14400 }]], dismissed);
+  assert.deepEqual(segments(reply(on))[0], { text: 'It is', kind: 'heard' });
+  const stopped = play([['interruption.confirmed', { reply_id: 'r1', evidence: 'words' }],
+    ['playback.stop', { reply_id: 'r1', heard_text: 'It is', unheard_text: 'noon' }], ['reply.done', { reply_id: 'r1', outcome: 'interrupted' }]], late);
+  assert.deepEqual(segments(reply(stopped)), [{ text: 'It is', kind: 'heard' }, { text: 'noon', kind: 'cut' }]);
+});
+
+/** What the agent's own fold of the same timeline says, at each of the points that were written down. */
+for (const name of ['answer', 'barge_in']) {
+  test(`the page shows what the agent's own transcript says: ${name}`, () => {
+    const file = (end) => readFileSync(new URL(`../fixtures/timeline_${name}.${end}`, import.meta.url), 'utf8');
+    const expected = new Map(JSON.parse(file('expected.json')).map((point) => [point.seq, point.transcript]));
+    let state = initialState();
+    for (const line of file('jsonl').trim().split('\n')) {
+      state = reduce(state, { kind: 'entry', entry: parseMessage(line).entry });
+      if (!expected.has(state.seq)) continue;
+      const turns = expected.get(state.seq);
+      // The page alone shows words that belong to no turn yet, and a turn without words yet: the person sees that they are heard.
+      const claimed = users(state).filter(({ turnId, text }) => turnId !== '' && text !== '');
+      assert.deepEqual(claimed.map(({ text }) => text), turns.map(({ user }) => user).filter(Boolean), `users at ${state.seq}`);
+      const shown = state.transcript.items.filter(({ kind }) => kind === 'agent').map((item) => {
+        const part = (...kinds) => segments(item).filter(({ kind }) => kinds.includes(kind)).map(({ text }) => text).join(' ');
+        return { reply_id: item.replyId, heard: part('heard'), unheard: part('pending', 'cut'), outcome: item.outcome };
+      });
+      const said = turns.flatMap(({ agent }) => agent).map(({ reply_id, heard, unheard, outcome }) => ({ reply_id, heard, unheard, outcome }));
+      assert.deepEqual(shown, said, `replies at ${state.seq}`);
+      expected.delete(state.seq);
+    }
+    assert.equal(expected.size, 0, 'every point was reached');
+  });
+}
 
 test('a speculative reply is shown only once it is committed', () => {
   const begun = play([['turn.start'], ['model.start', { reply_id: 'r1', speculative: true }], ['tts.say', { reply_id: 'r1', chunk: 0, text: 'Noon', phase: 'claim' }]]);
