@@ -83,6 +83,7 @@ const view = new View({
   hangUp: () => hangUp('You hung up.'),
   talk: pressTalk,
   done: () => call?.send('control.done'),
+  confirm: (action_id, accept) => call?.send('control.confirm', { action_id, accept }),
   stop,
   mute: () => (state.microphone.state === 'on' ? setMuted(!state.muted) : void openMicrophone(microphone.deviceId)),
   say: (text) => call?.send('text.input', { text }) ?? notify('send', 'The message was not sent: the call is not open.', 'reconnect'),

@@ -3,6 +3,7 @@
  * Everything that the page shows, as a pure function of the timeline and of a few things that only the page
  * knows (its connection, microphone, sound). No DOM, no clock, no network.
  */
+import { foldProposal } from './proposals.js';
 import { append, closeTranscript, emptyTranscript, foldTranscript } from './transcript.js';
 import { emptyFigures, foldFigures } from './figures.js';
 import { emptyLatency, foldAudible, foldLatency } from './latency.js';
@@ -31,6 +32,7 @@ import { emptyLog, foldLog } from './log.js';
  * @property {import('./latency.js').Latency} latency
  * @property {import('./figures.js').Figures} figures
  * @property {import('./log.js').Log} log
+ * @property {import('./proposals.js').Proposal | null} proposal the action that waits for a yes or no
  * @property {{status: string, detail: string}} status of the agent
  * @property {'' | 'playing' | 'paused'} playback of the reply that has the floor
  * @property {string} playingReply
@@ -57,6 +59,7 @@ export const initialState = () => ({
   latency: emptyLatency(),
   figures: emptyFigures(),
   log: emptyLog(),
+  proposal: null,
   status: { status: '', detail: '' },
   playback: '',
   playingReply: '',
@@ -110,6 +113,7 @@ export function statusText(state) {
   if (message) return message;
   const { status, detail } = state.status;
   if (state.microphone.state !== 'on' && (status === 'listening' || !status)) return 'Your microphone is off. Type a message.';
+  if (state.muted && !state.talking && (status === 'listening' || !status)) return 'Your microphone is muted.';
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;
   return detail && DETAILED.has(status) ? `${plain.replace(/[.…]$/, '')}: ${detail}` : plain;
 }
@@ -130,6 +134,7 @@ function reduceEntry(state, entry) {
       latency: foldLatency(base.latency, entry),
       figures: foldFigures(base.figures, entry),
       log: foldLog(base.log, entry),
+      proposal: foldProposal(base.proposal, entry),
     },
     entry,
   );
@@ -142,7 +147,7 @@ function newSession(state, entry) {
   const transcript = shown
     ? append({ ...state.transcript, hidden: [] }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
     : emptyTranscript();
-  return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(),
+  return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(), proposal: null,
     status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
 }
 
@@ -219,7 +224,7 @@ function reduceLocal(state, type, payload) {
 function connection(state, next) {
   if (next.phase === 'connected') return { ...state, connection: next };
   const quiet = { playback: /** @type {''} */ (''), playingReply: '', userSpeaking: false, talking: false, gateClosed: false };
-  return { ...state, ...quiet, transcript: closeTranscript(state.transcript), connection: next, status: { status: '', detail: '' } };
+  return { ...state, ...quiet, proposal: null, transcript: closeTranscript(state.transcript), connection: next, status: { status: '', detail: '' } };
 }
 
 /** @param {Record<string, any>} payload @returns {Notice} */

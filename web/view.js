@@ -5,6 +5,7 @@ import { Orb } from './orb.js';
 import { modeOf, statusText } from './state.js';
 import { FiguresView } from './view_figures.js';
 import { LatencyView, TimelineView } from './view_panel.js';
+import { ProposalView } from './view_proposal.js';
 import { SettingsView } from './view_settings.js';
 import { TranscriptView } from './view_transcript.js';
 
@@ -17,6 +18,7 @@ import { TranscriptView } from './view_transcript.js';
  * @property {() => void} hangUp
  * @property {(pressed: boolean) => void} talk
  * @property {() => void} done
+ * @property {(actionId: string, accept: boolean) => void} confirm the card of a proposed action
  * @property {() => void} stop
  * @property {() => void} mute
  * @property {(text: string) => void} say
@@ -42,6 +44,7 @@ export class View {
     this.handlers = handlers;
     this.orb = new Orb(byId('orb', HTMLCanvasElement));
     this.transcript = new TranscriptView();
+    this.proposal = new ProposalView((actionId, accept) => handlers.confirm(actionId, accept));
     this.timeline = new TimelineView();
     this.latency = new LatencyView();
     this.figures = new FiguresView();
@@ -149,6 +152,7 @@ export class View {
     const connected = state.connection.phase === 'connected';
     this.renderState(state, connected);
     if (state.transcript !== last?.transcript || state.connection !== last?.connection) this.transcript.render(state.transcript.items, connected);
+    if (state.proposal !== last?.proposal) this.proposal.render(state.proposal);
     if (state.log !== last?.log) this.timeline.render(state.log);
     if (state.latency !== last?.latency) this.latency.render(state.latency);
     if (state.figures !== last?.figures) this.figures.render(state.figures);
