@@ -254,10 +254,16 @@ function fromGate(message) {
   }
 }
 
+/** How long ago the gate closed. */
+function sinceCutS() {
+  const last = gateEvents.at(-1);
+  return last?.type === 'closed' && audio ? Math.max(0, audio.context.currentTime - last.closedAt) : 0;
+}
+
 /** @param {import('./barge_in.js').Order[]} orders */
 function obey(orders) {
   for (const order of orders) {
-    if (order.to === 'agent') call?.send('device.cut', { undo: order.undo });
+    if (order.to === 'agent') call?.send('device.cut', order.undo ? { undo: true } : { undo: false, ...call.played(sinceCutS()) });
     else if (order.type === 'open' || order.type === 'drain') audio?.tell({ ...order, afterS: order.now ? 0 : call?.untilS(order.rtp) ?? 0 });
     else audio?.tell(order);
   }
@@ -266,7 +272,7 @@ function obey(orders) {
 function stop() {
   if (!call) return;
   obey(barge.stop(performance.now()));
-  call.send('control.stop', state.playingReply ? { reply_id: state.playingReply } : {});
+  call.send('control.stop', state.playingReply ? { reply_id: state.playingReply, ...call.played() } : {});
 }
 
 /** @param {boolean} pressed */

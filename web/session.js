@@ -141,6 +141,13 @@ export class Call {
     if (this.link instanceof WebSocketLink) this.link.sendAudio(pcm);
   }
 
+  /** What a cut or a stop says of where it cut. @param {number} [agoS] how long ago that was
+   * @returns {{rtp_timestamp?: number}} */
+  played(agoS = 0) {
+    const rtp = this.link?.playedRtp(agoS) ?? null;
+    return rtp === null ? {} : { rtp_timestamp: rtp };
+  }
+
   /** How long until the audio of this timestamp comes by in the audio graph, s. @param {number | null} rtpTimestamp */
   untilS(rtpTimestamp) {
     return this.link?.untilS(rtpTimestamp) ?? 0;

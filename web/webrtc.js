@@ -106,6 +106,13 @@ export class WebRtcLink {
     return ((rtpTimestamp - source.rtpTimestamp) | 0) / RTP_RATE + GRAPH_S; // 32 bits, which wrap around
   }
 
+  /** The RTP timestamp of what was in the audio graph so long ago. @param {number} agoS @returns {number | null} where it is known */
+  playedRtp(agoS) {
+    const source = this.receiver?.getSynchronizationSources?.()[0];
+    if (typeof source?.rtpTimestamp !== 'number') return null;
+    return (source.rtpTimestamp - Math.round((GRAPH_S + agoS) * RTP_RATE)) >>> 0;
+  }
+
   /** @param {string} message */
   lose(message) {
     if (this.over) return;

@@ -61,6 +61,11 @@ export class WebSocketLink {
     return true;
   }
 
+  /** Audio comes without timestamps here. */
+  playedRtp() {
+    return null;
+  }
+
   /** How long until the audio sent last comes by in the audio graph, s. */
   untilS() {
     return BUFFER_S;
