@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,37 @@ def test_many_at_once_with_one_key_act_once(tmp_path: Path) -> None:
     assert len(box.messages) == 1
     assert events(tmp_path) == [("Meeting", "05 15")]
     assert len({json.dumps(answer) for answer in answers}) == 2
+
+
+def test_what_was_undone_is_not_done_again_by_going_on_with_it(tmp_path: Path) -> None:
+    """It died before its answer was kept, the user had it undone, and then it is run again."""
+
+    async def main() -> None:
+        use = crashes.use
+        await use(tmp_path, "add_appointment", "a", crashes.SETUP, 0)
+        with closing(sqlite3.connect(tmp_path / "memory.sqlite3")) as db, db:
+            assert db.execute("DELETE FROM done WHERE key = 'a'").rowcount == 1
+        await use(tmp_path, "undo", "b", {"key": "a"}, 0)
+        assert events(tmp_path) == []
+        assert isinstance(await use(tmp_path, "add_appointment", "a", crashes.SETUP, 0), dict)
+        assert events(tmp_path) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("tool", ["add_appointment", "move_appointment", "cancel_appointment"])
+def test_undoing_leaves_the_file_as_it_was(tool: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "voice-agent-calendar.ics"
+        await crashes.use(tmp_path, "add_appointment", "setup", crashes.SETUP, 0)
+        before = path.read_bytes()
+        await crashes.use(tmp_path, tool, "a", crashes.ARGUMENTS[tool], 0)
+        assert path.read_bytes() != before
+        await crashes.use(tmp_path, "undo", "b", {"key": "a"}, 0)
+        assert path.read_bytes() == before
+        assert await crashes.use(tmp_path, "undo", "c", {"key": "never"}, 0) == "failed: not_found"
+
+    asyncio.run(main())
 
 
 def test_every_write_declares_itself_and_proposes_what_it_will_do(tmp_path: Path) -> None:

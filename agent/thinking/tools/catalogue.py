@@ -23,7 +23,7 @@ from agent.thinking.tools import (
     todo,
     units,
 )
-from agent.thinking.tools.lists import SAMPLE_NAMES
+from agent.thinking.tools.lists import SAMPLE_PEOPLE
 from agent.thinking.tools.office import Office
 from agent.thinking.tools.quantities import same_kind
 from agent.thinking.tools.skill import Kit, Skill, SkillTool
@@ -91,8 +91,8 @@ def sentences(vocabulary: Iterable[str] | None = None, people: Sequence[str] = (
 
 def _with_people(people: Sequence[str]) -> Iterator[str]:
     """All sentences; those with the first sample name also with each of these names."""
-    known = SAMPLE_NAMES[0]
-    new = [name for name in dict.fromkeys(name.lower() for name in people) if name not in SAMPLE_NAMES][:MAX_PEOPLE]
+    known = SAMPLE_PEOPLE[0]
+    new = [name for name in dict.fromkeys(name.lower() for name in people) if name != known][:MAX_PEOPLE]
     for sentence, skill in _templates():
         yield sentence
         if skill in OF_PEOPLE and known in sentence.split():

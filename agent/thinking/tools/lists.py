@@ -109,6 +109,8 @@ SAMPLE_NAMES = (
     "julia", "thomas", "alex", "chris", "linda", "mark", "susan", "daniel", "kate", "tom", "sam", "max", "ben",
     "jane", "bob", "alice",
 )  # fmt: skip
+SAMPLE_PEOPLE = ("anna", "bob", "mary", "john", "david", "sarah")
+"""Of letters and appointments; those of the address book come beside them."""
 SAMPLE_BODIES = (
     "i am running late", "the meeting moved to friday", "the meeting moved to monday", "i am on my way",
     "i will be ten minutes late", "i can not come today", "i am sick today", "see you tomorrow", "please call me",

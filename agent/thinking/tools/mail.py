@@ -76,6 +76,22 @@ def _reworded(slots: Slots, past: Past) -> Answer | None:
     return None if text is None else _changed(past, body=text)
 
 
+def _mine(slots: Slots, past: Past) -> Answer | None:
+    return _changed(past, mine=str(slots["kind"]))
+
+
+def _theirs(slots: Slots, past: Past) -> Answer | None:
+    return _changed(past, kind=str(slots["kind"]))
+
+
+def _readdressed(slots: Slots, past: Past) -> Answer | None:
+    return _changed(past, to=_listed(slots["who"]))
+
+
+def _rewritten(slots: Slots, past: Past) -> Answer | None:
+    return _changed(past, body=str(slots["body"]))
+
+
 def _again(_: Slots, past: Past) -> Answer | None:
     """Proposed once more: it had been withdrawn, or was not heard whole."""
     return _changed(past)
@@ -140,33 +156,41 @@ def _say_sent(_: Arguments, content: Json, __: UserContext) -> str:
 SKILL = Skill(
     name="mail",
     help="send e-mails",
+    # What is taught to the recogniser is little, for the sake of all other skills; more is understood.
     intents=[
         Intent("(send|write) (an email|a message|a mail) to {who} about {topic} (saying|saying that|that says) {body}",
                _send, loose=True),
-        Intent("(send|write) (an email|a message) to {who} (saying|saying that|that says) {body}", _send, limit=150),
+        Intent("send an email to {who} saying {body}", _send),
+        Intent("send a message to {who} saying {body}", _send, limit=8),
+        Intent("email {who} that {body}", _send, limit=8),
+        Intent("(send|write) (an email|a message|a mail) to {who} (saying|saying that|that says) {body}", _send,
+               loose=True),
         Intent("(email|tell) {who} by email [that] {body}", _send, loose=True),
-        Intent("email {who} (that|saying) {body}", _send, limit=60),
+        Intent("email {who} saying {body}", _send, loose=True),
         Intent("(send|write) {who} an email (saying|saying that|that says) {body}", _send, loose=True),
-        Intent("(send|write) (an email|a message|a mail) to {who}", _send, limit=30, last=True),
+        Intent("send an email to {who}", _send, last=True),
+        Intent("(send|write) (an email|a message|a mail) to {who}", _send, loose=True, last=True),
     ],
     follow_ups=[
         Intent("[yes] send it", _again),
         Intent("(do not send it|do not send that|do not send the email)", lambda *_: Say("Okay, I won't send it.")),
-        Intent("(read it [back] [to me]|what does it say|who is it to|what did you write)", _again),
-        Intent("(use my|my|from my|send it from my|to my) {kind} (email|address|account) [instead]",
-               lambda slots, past: _changed(past, mine=str(slots["kind"]))),
-        Intent("(to|use) (her|his|their) {kind} (email|address|account) [instead]",
-               lambda slots, past: _changed(past, kind=str(slots["kind"]))),
-        Intent("(her|his|their) {kind} (email|address|account) [instead]",
-               lambda slots, past: _changed(past, kind=str(slots["kind"])), loose=True),
-        Intent("(change it to|make it|change that to|i meant) {weekday} [instead]", _reworded, limit=40),
-        Intent("(change it to|make it|change that to|i meant) {hour} [instead]", _reworded, limit=40),
-        Intent("(also to|and to|and also to) {who}", _also, limit=40),
-        Intent("(send it to|to) {who} (too|as well)", _also, limit=20),
-        Intent("(to|send it to|make it to|i meant to) {who} [instead]",
-               lambda slots, past: _changed(past, to=_listed(slots["who"])), limit=60),
+        Intent("(read it to me|read it back|what does it say)", _again),
+        Intent("(read it back to me|who is it to|what did you write)", _again, loose=True),
+        Intent("(my|use my|from my) {kind} (email|address)", _mine),
+        Intent("(use my|my|from my|send it from my|to my) {kind} (email|address|account) [instead]", _mine, loose=True),
+        Intent("(to|use) (her|his) {kind} email", _theirs),
+        Intent("[to|use] (her|his|their) {kind} (email|address|account) [instead]", _theirs, loose=True),
+        Intent("(change it to|make it) {weekday}", _reworded),
+        Intent("(change it to|make it) {hour}", _reworded, limit=12),
+        Intent("(change it to|make it|change that to|i meant) ({weekday}|{hour}) [instead]", _reworded, loose=True),
+        Intent("(also|and) to {who}", _also),
+        Intent("(and also to|also send it to) {who}", _also, loose=True),
+        Intent("(send it to|to) {who} (too|as well)", _also, loose=True),
+        Intent("(to|send it to) {who} [instead]", _readdressed),
+        Intent("(make it to|i meant to|i meant) {who} [instead]", _readdressed, loose=True),
+        Intent("(say|make it say) {body}", _rewritten, limit=8),
         Intent("(say|make it say|change it to|change the text to|tell (him|her|them) [that]) {body} [instead]",
-               lambda slots, past: _changed(past, body=str(slots["body"])), limit=40),
+               _rewritten, loose=True),
     ],
     phrases={"send_email": _say_sent},
     tools=_tools,

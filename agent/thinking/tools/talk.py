@@ -23,7 +23,7 @@ from agent.thinking.tools.skill import (
 
 HELP = (
     "I can tell you the time and the date anywhere in the world, do sums and convert units, and set timers, alarms and "
-    "reminders that really ring. I keep notes, a to-do list and a shopping list. Try: what time is it in "
+    "reminders that really ring. I keep notes, lists and your calendar. Try: what time is it in "
     "Tokyo, set a timer "
     "for ten minutes, or add milk to my shopping list. You can interrupt me at any moment."
 )

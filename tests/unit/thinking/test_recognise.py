@@ -194,3 +194,31 @@ def test_free_text_keeps_its_spelling() -> None:
 def test_a_malformed_template_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="template"):
         Pattern(template)
+
+
+def test_people_of_the_address_book_can_be_named() -> None:
+    found = set(sentences(people=("Zoe", "bob miller")))
+    assert {"send an email to zoe saying i am on my way", "to bob miller instead"} <= found
+    assert "remind me to call zoe at noon" not in found
+    assert len(found) < len(sentences()) + 2 * 60
+    new = [one for one in found - set(sentences()) if one.startswith(("send a", "add", "cancel"))]
+    assert new
+    assert [one for one in new if not recogniser().recognise(one, PAST, {})] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        ("cancel the timer", "cancel_timer"), ("cancel my alarm", "cancel_timer"), ("cancel", ""),
+        ("cancel my subscription", ""), ("cancel my meeting", "cancel_appointment"),
+        ("what do i have to do", "read_list"), ("what do i have tomorrow", "list_appointments"), ("add milk to my shopping list", "add_to_list"),
+        ("add lunch to my calendar at noon", "add_appointment"), ("put lunch on my to do list", "add_to_list"),
+        ("remind me to send an email to anna at noon", "set_timer"), ("note that i should email anna", "add_note"),
+        ("email", ""), ("send it", ""), ("undo the dishwasher", ""), ("change it to monday", ""),
+        ("send an email to anna saying hello", "send_email"), ("Email bob that I can't come today", "send_email"),
+        ("move my meeting to friday", "move_appointment"), ("move the couch to the kitchen", ""),
+    ],
+)  # fmt: skip
+def test_letters_and_appointments_take_nothing_from_other_skills(text: str, tool: str) -> None:
+    found = recogniser().recognise(text, PAST, {})
+    assert [answer.tool for answer in found if isinstance(answer, Ask)] == ([tool] if tool else [])
