@@ -23,7 +23,11 @@ RATE = 48_000
 MICROPHONE = """
 (() => {
   let context, destination;
+  let here = true;
+  const tracks = [];
+  const plugged = [];
   const open = async () => {
+    if (!here) throw new DOMException('', 'NotFoundError');
     if (!context) {
       context = new AudioContext({ sampleRate: 48000 });
       destination = context.createMediaStreamDestination();
@@ -32,10 +36,29 @@ MICROPHONE = """
       hum.start();
     }
     await context.resume();
-    return destination.stream.clone();
+    const stream = destination.stream.clone();
+    tracks.push(...stream.getTracks());
+    return stream;
   };
   navigator.mediaDevices.getUserMedia = open;
+  const enumerate = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+  navigator.mediaDevices.enumerateDevices = async () =>
+    [...(await enumerate()).filter(({ kind }) => here || kind !== 'audioinput'), ...plugged];
+  const changed = () => navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
   window.fakeMicrophone = {
+    unplug() {
+      here = false;
+      for (const track of tracks.splice(0)) {
+        track.stop();
+        track.dispatchEvent(new Event('ended'));
+      }
+      changed();
+    },
+    plug(label) {
+      here = true;
+      plugged.push({ deviceId: label, kind: 'audioinput', label, groupId: '' });
+      changed();
+    },
     async say(base64) {
       await open();
       const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));

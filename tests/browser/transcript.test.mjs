@@ -225,6 +225,9 @@ test('the status line says what the agent says it does', () => {
   const listening = play([['agent.status', { status: 'listening', detail: '' }]]);
   assert.match(statusText(listening), /microphone is off/);
   assert.match(statusText(reduce(listening, local('microphone', { state: 'on' }))), /listening/);
+  const muted = reduce(reduce(listening, local('microphone', { state: 'on' })), local('muted', { on: true }));
+  assert.match(statusText(muted), /muted/);
+  assert.match(statusText(reduce(muted, local('talking', { on: true }))), /listening/);
   assert.equal(statusText(play([['agent.status', { status: 'interrupted', detail: 'voiced' }]])), 'I stopped. Go ahead.');
   assert.equal(statusText(reduce(initialState(), local('connection', { phase: 'failed', message: 'Too many calls.' }))), 'Too many calls.');
 });
