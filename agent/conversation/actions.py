@@ -11,6 +11,7 @@ A read is only `requested → started → ended`. A write is an action:
                 interruption, failure rejected
     started     result                committed or failed
     started     interruption, timeout started      it is never killed half way (see `orphans`)
+    started     restart, long silence unknown      until its result comes after all
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Action:
     """Event id of its start, if the user confirmed it: in prompts that is its call."""
     promised: bool = False
     """The user was told that they would hear how it ended."""
+    note_id: str = ""
+    """Event id of what tells prompts that it goes on, while its outcome is not known."""
 
     @property
     def write(self) -> bool:

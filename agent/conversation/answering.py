@@ -18,7 +18,7 @@ from agent.conversation.actions import Action
 from agent.conversation.chunker import Chunker
 from agent.conversation.context import Context
 from agent.conversation.deadlines import Deadlines
-from agent.conversation.orphans import Orphans, record_outcome
+from agent.conversation.orphans import DEADLINE, Orphans, record_outcome
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Actions, Replies
 from agent.conversation.presence import Presence
@@ -50,7 +50,7 @@ class Answering:
         self._acting = Acting(policy, self.proposals, outbox, deadlines)
         self._replies = 0
         self._context = Context(policy.context_events)
-        self._orphans = Orphans(outbox, self._context)
+        self._orphans = Orphans(outbox, self._context, deadlines, self.tell)
         self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
     def identify(self, session_id: str) -> None:
@@ -58,7 +58,7 @@ class Answering:
 
     def configure(self, policy: Replies, actions: Actions) -> None:
         self.policy = self._acting.policy = self._watch.policy = policy
-        self.proposals.policy = actions
+        self.proposals.policy = self._orphans.policy = actions
         self._context.set_limit(policy.context_events)
 
     # ── the life of a reply ──────────────────────────────────────────────────────────────
@@ -84,7 +84,7 @@ class Answering:
             self.discard(now_us)
             reply = self._new(turn_id, text, understood=understood, committed=True)
             self._release(reply, now_us)
-            self._say(reply, self.proposals.policy.declined, "claim", ())
+            self._say(reply, self.proposals.policy.declined, "claim", (), now_us)
         elif self.reply is not None:
             self.commit(now_us)
         else:
@@ -113,7 +113,7 @@ class Answering:
         text, rests_on = self._announcements.popleft()
         reply = self._new("", "", understood=True, committed=True)
         self._release(reply, now_us)
-        self._say(reply, text, "claim", rests_on)
+        self._say(reply, text, "claim", rests_on, now_us)
 
     def answers(self, text: str, *, understood: bool) -> bool:
         """Whether the live reply answers just this."""
@@ -154,8 +154,7 @@ class Answering:
         stop = ladder.stop_playback(reply, heard_samples, method)
         stop_id = self._out.add(stop)
         self._stop_work(reply, "interrupted", now_us, speech_too=True)
-        for rung in ladder.record(reply, by, stop.heard_text, targets):
-            self._out.add(rung)
+        record_id, _ = [self._out.add(rung) for rung in ladder.record(reply, by, stop.heard_text, targets)]
         if say_again and not reply.text and not stop.heard_text:
             first = reply.playback.said[0]
             self._announcements.appendleft((first.text, first.rests_on))
@@ -163,6 +162,7 @@ class Answering:
             if correction.owed(reply.playback, heard_samples):
                 self.tell(correction.text, correction.cause_id)
         self._forget(reply, stop_id)
+        self._orphans.note(reply.reply_id, record_id)
 
     def link_changed(self, now_us: int) -> None:
         """A device has its commands back, or left: what was held may start."""
@@ -202,7 +202,7 @@ class Answering:
         if reply.step_calls or reply.asking:
             reply.held_text += text
             return
-        self._say_claims(reply, reply.chunker.push(text))
+        self._say_claims(reply, reply.chunker.push(text), now_us)
 
     def on_call(self, fact: e.ToolCall, now_us: int) -> None:
         reply = self._live(fact.reply_id)
@@ -213,7 +213,7 @@ class Answering:
             self._out.add(d.Complaint(reply_id=reply.reply_id, code="limit.calls", message=too_many))
             return
         self._watch.model(now_us)
-        self._say_claims(reply, reply.chunker.flush())
+        self._say_claims(reply, reply.chunker.flush(), now_us)
         reply.calls[fact.call_id] = Action(fact, reply.turn_id, reply.reply_id)
         reply.step_calls.append(fact.call_id)
         reply.results.append(fact.event_id)
@@ -228,17 +228,14 @@ class Answering:
         if fact.error:
             self._give_up(reply, APOLOGY, now_us)
         elif not reply.step_calls:
-            self._say_claims(reply, reply.chunker.flush())
+            self._say_claims(reply, reply.chunker.flush(), now_us)
         self._proceed(reply, now_us)
 
     def on_result(self, fact: e.ToolResult, now_us: int) -> None:
         reply = self._live(fact.reply_id)
         if fact.corrects:
-            self._correct(fact)
-        elif orphan := self._orphans.settle(fact):
-            if orphan.promised:
-                self.tell(f"{orphan.spoken_name} {'is done after all' if fact.ok else 'did not work'}.", fact.event_id)
-        elif reply is not None and fact.call_id in reply.calls:
+            self._correct(fact, now_us)
+        elif not self._orphans.settle(fact) and reply is not None and fact.call_id in reply.calls:
             action = reply.calls[fact.call_id]
             if action.state != "started":
                 return
@@ -277,22 +274,22 @@ class Answering:
     def on_deadline(self, name: str, now_us: int) -> None:
         """A deadline of this side passed: `preface`, `model`, `tool:…` or `cancel:…`."""
         if name.startswith("cancel:"):
-            _, reply_id, target = name.split(":", 2)
-            self._out.add(
-                d.Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time")
-            )
+            self._out.add(self._watch.ack_late(name))
             return
         reply = self.reply
-        if reply is None:
+        if name.startswith(DEADLINE):
+            self._orphans.overdue(name)
+        elif reply is None:
             return
-        if name == "preface" and reply.thinking and not reply.playback.said:
+        elif name == "preface" and reply.thinking and not reply.playback.said:
             self._status(reply, "working")
-            self._say(reply, self.policy.preface_text, "preface", ())
+            self._say(reply, self.policy.preface_text, "preface", (), now_us)
         elif name == "dead_air" and reply.thinking:
             self._break_silence(reply, now_us)
-        elif name == "stalled" and reply.committed and not self.paused and reply.playback.ready:
-            self._give_up_playback(reply, now_us)
+        elif name == "stalled" and reply.committed and not self.paused and not reply.playback.all_sent:
+            (self._give_up_playback if reply.playback.ready else self._give_up_voice)(reply, now_us)
         elif name == "model" and reply.model_running:
+            self._out.add(self._watch.late(reply, "model.timeout"))
             self._give_up(reply, TOO_LONG, now_us)
             self._proceed(reply, now_us)
         elif name.startswith("tool:"):
@@ -300,8 +297,7 @@ class Answering:
 
     def settle_after_restart(self, cause_id: str) -> None:
         """A new process took over: what had started and has no outcome is unknown, and the user is told."""
-        for action in self._orphans.give_up():
-            self.tell(f"I was restarted and don't know whether this was done: {action.spoken_name}.", cause_id)
+        self._orphans.give_up(cause_id)
 
     # ── steps of the model and its tools ─────────────────────────────────────────────────
 
@@ -325,15 +321,16 @@ class Answering:
 
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
         for question in self._acting.advance(reply, now_us, held=self.paused or self._presence.out_of_control):
-            self._say(reply, question, "claim", ())
+            self._say(reply, question, "claim", (), now_us)
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:
         action = next((a for a in reply.calls.values() if a.target == target and a.state == "started"), None)
         if action is None:
             return
+        self._out.add(self._watch.late(reply, "tool.timeout"))
         if action.write:
             action.promised = True
-            self._orphans.add(action)
+            self._orphans.add(action, now_us)
             reply.step_calls.remove(action.call.call_id)
         self._give_up(reply, UNSURE if action.write else TOO_LONG, now_us)
         self._proceed(reply, now_us)
@@ -349,12 +346,12 @@ class Answering:
                 self._give_up(reply, APOLOGY, now_us)
             else:
                 pieces, reply.held_text = reply.chunker.push(reply.held_text) + reply.chunker.flush(), ""
-                self._say_claims(reply, pieces)
+                self._say_claims(reply, pieces, now_us)
                 self._start_step(reply, now_us)
                 return
-        self._say_corrections(reply)
+        self._say_corrections(reply, now_us)
         if not reply.playback.said:
-            self._say(reply, NOTHING_TO_SAY, "claim", ())
+            self._say(reply, NOTHING_TO_SAY, "claim", (), now_us)
         if reply.committed and not self.paused and (method := self._delivered(reply)):
             sent = reply.playback.total_samples if method == "complete" else 0
             stop_id = self._out.add(ladder.stop_playback(reply, sent, method))
@@ -366,15 +363,16 @@ class Answering:
             return "complete"
         return "shown" if not self._presence and reply.playback.all_synthesised else ""
 
-    def _say(self, reply: Reply, text: str, phase: e.Phase, rests_on: tuple[str, ...]) -> int:
+    def _say(self, reply: Reply, text: str, phase: e.Phase, rests_on: tuple[str, ...], now_us: int) -> int:
         chunk = reply.playback.say(text, phase, rests_on)
+        self._watch.playback(reply, now_us)
         ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
         self._out.add(d.TtsSay(chunk=chunk, text=text, phase=phase, rests_on=rests_on, **ids))
         return chunk
 
-    def _say_claims(self, reply: Reply, pieces: list[str]) -> None:
+    def _say_claims(self, reply: Reply, pieces: list[str], now_us: int) -> None:
         for piece in pieces:
-            self._say(reply, piece, "claim", reply.result_ids)
+            self._say(reply, piece, "claim", reply.result_ids, now_us)
 
     def _give_up(self, reply: Reply, text: str, now_us: int) -> None:
         """This will not become the answer: say so, begin nothing more, and let only started actions end."""
@@ -383,41 +381,44 @@ class Answering:
             self._status(reply, "failed")
             self._stop_work(reply, "failed", now_us)
         if all(said.text != text for said in reply.playback.said):
-            self._say(reply, text, "claim", ())
+            self._say(reply, text, "claim", (), now_us)
 
     def _break_silence(self, reply: Reply, now_us: int) -> None:
         """The dead-air watchdog: who waits is told why."""
         self._watch.silence(now_us)
         if reply.committed and not self.paused and reply.playback.all_sent:
             self._status(reply, "working")
-            self._say(reply, self.policy.dead_air_text, "preface", ())
+            self._say(reply, self.policy.dead_air_text, "preface", (), now_us)
 
     def _give_up_playback(self, reply: Reply, now_us: int) -> None:
         """Nobody takes the audio: the reply ends with what was taken, and the conversation goes on."""
-        stalled = f"speech of {reply.reply_id} has not been played for {self.policy.stalled_ms} ms; no device takes it"
-        self._out.add(
-            d.Complaint(turn_id=reply.turn_id, reply_id=reply.reply_id, code="playback.stalled", message=stalled)
-        )
+        self._out.add(self._watch.late(reply, "playback.stalled"))
         stop_id = self._out.add(ladder.stop_playback(reply, reply.playback.sent_samples, "sent"))
         self._stop_work(reply, "failed", now_us, speech_too=True)
         self._end(reply, "failed", stop_id)
 
-    def _correct(self, fact: e.ToolResult) -> None:
+    def _give_up_voice(self, reply: Reply, now_us: int) -> None:
+        """The voice does not come: what it was to say is shown, and the rest goes on."""
+        self._out.add(self._watch.late(reply, "tts.timeout"))
+        reply.playback.give_up()
+        self._proceed(reply, now_us)
+
+    def _correct(self, fact: e.ToolResult, now_us: int) -> None:
         """A result turned out wrong: who was or will be told something resting on it is told so."""
         reply = self.reply
         text = f"Correction: {fact.message}"
         if reply is not None and fact.corrects in reply.result_ids:
             reply.corrections.append(Correction(fact.corrects, text, fact.event_id))
             if not reply.thinking:
-                self._say_corrections(reply)
+                self._say_corrections(reply, now_us)
         elif fact.corrects in self._context:
             self.tell(text, fact.event_id)
 
-    def _say_corrections(self, reply: Reply) -> None:
+    def _say_corrections(self, reply: Reply, now_us: int) -> None:
         """Behind the last claim, so that none that is wrong follows."""
         for correction in reply.corrections:
             if correction.chunk is None and reply.playback.claims(correction.corrects):
-                correction.chunk = self._say(reply, correction.text, "claim", (correction.cause_id,))
+                correction.chunk = self._say(reply, correction.text, "claim", (correction.cause_id,), now_us)
 
     def _new(self, turn_id: str, text: str, *, understood: bool, committed: bool) -> Reply:
         assert self.reply is None, "one reply at a time"  # noqa: S101 - an invariant of the core, not of its input
@@ -456,7 +457,7 @@ class Answering:
                 action.state = "ended"
                 self._deadlines.clear(action.target)
             elif action.state == "started" and speech_too:
-                self._orphans.add(action)
+                self._orphans.add(action, now_us)
         self.proposals.reply_ended(reply.reply_id, heard=False)
 
     def _end(self, reply: Reply, outcome: Literal["completed", "discarded", "failed"], stop_id: str = "") -> None:
@@ -482,9 +483,7 @@ class Answering:
         self._clear(reply)
 
     def _clear(self, reply: Reply) -> None:
-        self._deadlines.clear(
-            "preface", "model", "dead_air", "stalled", *(action.target for action in reply.calls.values())
-        )
+        self._watch.reply_ended(reply)
         self.reply = None
         self.paused = False
 

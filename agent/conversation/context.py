@@ -28,6 +28,12 @@ class Context:
         self._size += len(group)
         self._trim()
 
+    def remove(self, event_id: str) -> None:
+        """Forget the group of which this event is all."""
+        if (event_id,) in self._groups:
+            self._groups.remove((event_id,))
+            self._size -= 1
+
     def set_limit(self, limit: int) -> None:
         self._limit = limit
         self._trim()

@@ -187,7 +187,7 @@ class ActionReverted(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionUnknown(Decision):
-    """Started in an earlier life of the process, and nothing says how it ended."""
+    """Started in an earlier life of the process, or long ago, and nothing says how it ended."""
 
     type: ClassVar[str] = "action.unknown"
     action_id: str
@@ -291,12 +291,14 @@ class InterruptionDismissed(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterruptionRecorded(Decision):
-    """Rung 5: who interrupted, what was heard, what was in flight."""
+    """Rung 5: who interrupted, what was heard, what was in flight. `going_on`: the names of
+    actions that had started; they are not killed, and later prompts must know of them."""
 
     type: ClassVar[str] = "interruption.recorded"
     by: str
     heard_text: str
     in_flight: tuple[str, ...]
+    going_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

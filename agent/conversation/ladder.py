@@ -64,7 +64,8 @@ def cancel(reply: Reply, reason: str, *, speech_too: bool) -> list[Decision]:
 def record(reply: Reply, by: str, heard_text: str, targets: tuple[str, ...]) -> list[Decision]:
     """Rung 5, and the end of the reply."""
     ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
+    going_on = tuple(a.call.name for a in reply.calls.values() if a.write and a.state == "started")
     return [
-        InterruptionRecorded(by=by, heard_text=heard_text, in_flight=targets, **ids),
+        InterruptionRecorded(by=by, heard_text=heard_text, in_flight=targets, going_on=going_on, **ids),
         ReplyDone(outcome="interrupted", **ids),
     ]

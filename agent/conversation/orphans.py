@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agent.conversation.actions import Action
 from agent.conversation.context import Context
+from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import ActionCommitted, ActionFailed, ActionReverted, ActionUnknown
 from agent.conversation.events import ToolResult
 from agent.conversation.outbox import Outbox
+from agent.conversation.policy import Actions
 
 MAX_ORPHANS = 64
-"""Beyond it the outcome of the oldest one counts as unknown."""
+"""Beyond it the oldest one is given up."""
+DEADLINE = "orphan:"
 
 
 def record_outcome(action: Action, outbox: Outbox, *, late: bool) -> str:
@@ -27,38 +32,72 @@ def record_outcome(action: Action, outbox: Outbox, *, late: bool) -> str:
 
 
 class Orphans:
-    """Waits for outcomes that no reply waits for any more."""
+    """Waits for outcomes that no reply waits for any more. `tell(text, cause_id)` says something unasked."""
 
-    def __init__(self, outbox: Outbox, context: Context) -> None:
+    def __init__(
+        self, outbox: Outbox, context: Context, deadlines: Deadlines, tell: Callable[[str, str], None]
+    ) -> None:
+        self.policy = Actions()
         self._out = outbox
         self._context = context
+        self._deadlines = deadlines
+        self._tell = tell
         self._actions: dict[str, Action] = {}
 
-    def add(self, action: Action) -> None:
+    def add(self, action: Action, now_us: int) -> None:
         if action.orphaned:
             return
         action.orphaned = True
         if len(self._actions) >= MAX_ORPHANS:
-            self._unknown(self._actions.pop(next(iter(self._actions))))
+            oldest = self._actions.pop(next(iter(self._actions)))
+            self._deadlines.clear(DEADLINE + oldest.key)
+            if oldest.state != "unknown":
+                self._unknown(oldest)
         self._actions[action.key] = action
+        self._deadlines.set(DEADLINE + action.key, now_us + self.policy.unknown_ms * 1_000)
 
-    def settle(self, fact: ToolResult) -> Action | None:
-        """The action that this result ends, if it is an orphan; its outcome is context from now on."""
+    def note(self, reply_id: str, note_id: str) -> None:
+        """Prompts are told by this event that the actions of a reply go on, until their outcome is known."""
+        waiting = [action for action in self._actions.values() if action.reply_id == reply_id]
+        for action in waiting:
+            action.note_id = note_id
+        if waiting:
+            self._context.add(note_id)
+
+    def settle(self, fact: ToolResult) -> bool:
+        """Whether this result ends an orphan; its outcome is context from now on."""
         action = self._actions.pop(f"{fact.reply_id}:{fact.call_id}", None)
+        if action is None:
+            return False
+        self._deadlines.clear(DEADLINE + action.key)
+        action.settle(fact)
+        outcome_id = record_outcome(action, self._out, late=True)
+        if all(other.note_id != action.note_id for other in self._actions.values()):
+            self._context.remove(action.note_id)
+        self._context.add(action.prompt_call_id, fact.event_id, outcome_id)
+        if action.promised:
+            self._tell(f"{action.spoken_name} {'is done after all' if fact.ok else 'did not work'}.", fact.event_id)
+        return True
+
+    def overdue(self, name: str) -> None:
+        """The deadline `name` passed: how this one ended is unknown, unless its result comes after all."""
+        action = self._actions.get(name.removeprefix(DEADLINE))
         if action is not None:
-            action.settle(fact)
-            outcome_id = record_outcome(action, self._out, late=True)
-            self._context.add(action.prompt_call_id, fact.event_id, outcome_id)
-        return action
+            action.promised = True
+            cause_id = self._unknown(action)
+            self._tell(f"I still don't know whether this was done: {action.spoken_name}.", cause_id)
 
-    def give_up(self) -> list[Action]:
-        """The process that ran them is gone: nothing will say how they ended."""
-        lost = list(self._actions.values())
-        self._actions.clear()
-        for action in lost:
-            self._unknown(action)
-        return lost
+    def give_up(self, cause_id: str) -> None:
+        """The process that ran them is gone: nothing is likely to say how they ended, and the user is told."""
+        for key, action in self._actions.items():
+            self._deadlines.clear(DEADLINE + key)
+            if action.state != "unknown":
+                self._unknown(action)
+                action.promised = True
+                self._tell(f"I was restarted and don't know whether this was done: {action.spoken_name}.", cause_id)
 
-    def _unknown(self, action: Action) -> None:
+    def _unknown(self, action: Action) -> str:
         action.state = "unknown"
-        self._out.add(ActionUnknown(turn_id=action.turn_id, reply_id=action.reply_id, action_id=action.action_id))
+        return self._out.add(
+            ActionUnknown(turn_id=action.turn_id, reply_id=action.reply_id, action_id=action.action_id)
+        )

@@ -71,6 +71,7 @@ class Playback:
     def synthesised(self, chunk: TtsChunk) -> None:
         if chunk.chunk < len(self.said):
             self.said[chunk.chunk].audio = chunk
+            self.said[chunk.chunk].failed = False  # it was given up, and comes after all
 
     def failed(self, chunk: int) -> None:
         """A chunk will not be synthesised, or no further than its audio so far."""
@@ -81,6 +82,11 @@ class Playback:
             said.failed = True
         elif not said.lost:
             said.text, said.lost = said.audio.text, said.text[len(said.audio.text) :].strip()
+
+    def give_up(self) -> None:
+        """What has not been synthesised will not be waited for."""
+        for said in self.said:
+            said.failed = said.failed or said.audio is None
 
     @property
     def total_samples(self) -> int:

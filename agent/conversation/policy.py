@@ -148,6 +148,8 @@ class Replies:
     dead_air_text: str = "I'm still working on it."
     stalled_ms: int = 3_000
     """Speech that is ready and does not leave the playout for this long is given up."""
+    tts_timeout_ms: int = 10_000
+    """Speech that was asked for and is not there after this long is given up."""
     context_events: int = 64
 
     def __post_init__(self) -> None:
@@ -164,6 +166,7 @@ class Replies:
         _within(self, "cancel_timeout_ms", 50, 60_000)
         _within(self, "dead_air_ms", 500, 600_000)
         _within(self, "stalled_ms", 500, 600_000)
+        _within(self, "tts_timeout_ms", 500, 600_000)
         _within(self, "context_events", 2, 10_000)
 
 
@@ -214,11 +217,14 @@ class Actions:
     )
     proposal_ms: int = 60_000
     """A proposal that is neither confirmed nor refused for this long goes stale."""
+    unknown_ms: int = 60_000
+    """An action that goes on for this long behind its reply counts as unknown, and the user is told."""
 
     def __post_init__(self) -> None:
         if self.low_risk not in ("policy", "ask"):
             raise ValueError(f"low_risk is {self.low_risk!r}; it must be policy or ask")
         _within(self, "proposal_ms", 1_000, 3_600_000)
+        _within(self, "unknown_ms", 1_000, 3_600_000)
 
 
 @dataclass(frozen=True, slots=True)

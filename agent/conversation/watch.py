@@ -35,9 +35,12 @@ class Watch:
         self._deadlines.set("dead_air", now_us + self.policy.dead_air_ms * 1_000)
 
     def playback(self, reply: Reply, now_us: int) -> None:
-        """What is ready has to be played in its time, and a margin."""
-        unsent_ms = (reply.playback.total_samples - reply.playback.sent_samples) // SAMPLES_PER_MS
-        self._deadlines.set("stalled", now_us + (unsent_ms + self.policy.stalled_ms) * 1_000)
+        """What is ready has to be played in its time, and what is to be said to get ready, with a margin."""
+        playback = reply.playback
+        unsent_ms = max(0, playback.total_samples - playback.sent_samples) // SAMPLES_PER_MS
+        waits_for_voice = not playback.ready and not playback.all_synthesised
+        margin_ms = self.policy.tts_timeout_ms if waits_for_voice else self.policy.stalled_ms
+        self._deadlines.set("stalled", now_us + (unsent_ms + margin_ms) * 1_000)
 
     def cancel(self, reply_id: str, target: str, now_us: int) -> None:
         """The target must have acked its cancellation by then."""
@@ -47,6 +50,18 @@ class Watch:
         """What is to be said of a deadline that `cancel` set."""
         _, reply_id, target = name.split(":", 2)
         return Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time")
+
+    def late(self, reply: Reply, code: str) -> Complaint:
+        """What is to be said of the reply when the voice, the playout, the brain or a tool misses its deadline."""
+        policy = self.policy
+        message = {
+            "tts.timeout": f"speech of {reply.reply_id} was not synthesised within {policy.tts_timeout_ms} ms",
+            "playback.stalled": f"speech of {reply.reply_id} has not been played for {policy.stalled_ms} ms; "
+            "no device takes it",
+            "model.timeout": f"the brain has said nothing for {policy.model_timeout_ms} ms; it is given up",
+            "tool.timeout": f"a tool has not answered within {policy.tool_timeout_ms} ms; it is not waited for",
+        }[code]
+        return Complaint(turn_id=reply.turn_id, reply_id=reply.reply_id, code=code, message=message)
 
     def acked(self, reply_id: str, target: str) -> None:
         self._deadlines.clear(f"cancel:{reply_id}:{target}")

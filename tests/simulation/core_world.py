@@ -116,9 +116,11 @@ class World:
             Endpointing(floor_ms=dice.choice((0, 160, 500)), stable_ms=dice.choice((0, 0, 200))),
             Interruption(mode=dice.choice(("graded", "graded", "graded", "never", "any_sound"))),
             Replies(speculate=dice.random() < 0.8, preface_after_ms=dice.choice((0, 300, 700)), model_timeout_ms=3_000,
-                    tool_timeout_ms=2_000, dead_air_ms=dice.choice((500, 5_000)),
+                    tool_timeout_ms=2_000, tts_timeout_ms=dice.choice((500, 10_000)),
+                    dead_air_ms=dice.choice((500, 5_000)),
                     steering=dice.choice(("now", "sentence", "after"))),
-            Actions(low_risk=dice.choice(("policy", "policy", "ask")), proposal_ms=dice.choice((1_000, 60_000))),
+            Actions(low_risk=dice.choice(("policy", "policy", "ask")), proposal_ms=dice.choice((1_000, 60_000)),
+                    unknown_ms=dice.choice((1_000, 60_000))),
         )  # fmt: skip
 
     def odd(self, share: float) -> bool:

@@ -261,7 +261,7 @@ class Invariants:
         if not event.corrects and key in self.calls:
             self.answers.setdefault(key, event.event_id)
             action_id = self.owners.get(key, key)
-            if self.actions.get(action_id, [""])[-1] == "started":
+            if self.actions.get(action_id, [""])[-1] in ("started", "unknown"):
                 self.unsettled.add(action_id)
 
     def on_tool_start(self, event: d.ToolStart) -> None:
@@ -308,12 +308,12 @@ class Invariants:
             self.calls.setdefault(key, event.event_id)
 
     def on_action_committed(self, event: d.ActionCommitted) -> None:
-        self._action(event.action_id, "committed", ("started",))
+        self._action(event.action_id, "committed", ("started", "unknown"))
         self.unsettled.discard(event.action_id)
         self.require(event.late or not self.replies[event.reply_id].done, "the end of an orphan is not called late")
 
     def on_action_failed(self, event: d.ActionFailed) -> None:
-        self._action(event.action_id, "failed", ("started",))
+        self._action(event.action_id, "failed", ("started", "unknown"))
         self.unsettled.discard(event.action_id)
 
     def on_action_unknown(self, event: d.ActionUnknown) -> None:
@@ -354,7 +354,7 @@ class Invariants:
         self.require(not self.queued, f"steering {self.queued} was never applied")
         missing = [key for key in self.cancels if key not in self.acked]
         self.require(not missing, f"never acked: {missing}")
-        begun = [action_id for action_id, steps in self.actions.items() if steps[-1] in ("proposed", "confirmed")]
-        self.require(not begun, f"actions {begun} neither started nor were rejected")
+        begun = [key for key, steps in self.actions.items() if steps[-1] in ("proposed", "confirmed", "started")]
+        self.require(not begun, f"actions {begun} are in progress for ever")
         for turn_id, text in self.ended_turns.items():
             self.require(not text or turn_id in self.answered, f"turn {turn_id} ({text!r}) was never answered")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agent.conversation.decisions import ActionCommitted, ActionProposed, ActionStarted, PlaybackStop, TurnEnd
+from agent.conversation.decisions import (
+    ActionCommitted,
+    ActionProposed,
+    ActionStarted,
+    InterruptionRecorded,
+    PlaybackStop,
+    TurnEnd,
+)
 from agent.conversation.events import Json, ToolCall, ToolResult
 from agent.conversation.message import Message
 from agent.timeline.entry import Entry
@@ -18,6 +25,7 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Me
     `tool.call`         a call; so is the `action.started` of one that the user confirmed
     `tool.result`       its result; so is the `action.proposed` of one that waits for the user
     `action.committed`  a note, if it was `late`: the reply that began it had been interrupted
+    `interruption.recorded`  a note, if actions go on whose outcome is not known
 
     Other events, and ids that `find` does not know (any more), are left out.
     """
@@ -56,6 +64,11 @@ def _message(entry: Entry, calls: dict[str, ToolCall | ActionStarted]) -> Messag
             call = calls.get(event.action_id)
             done = call.name.replace("_", " ") if call else f"the action {event.action_id}"
             return Message("note", f"{done} was done although you interrupted", event_id)
+        case InterruptionRecorded() if event.going_on:
+            names = " and ".join(name.replace("_", " ") for name in event.going_on)
+            return Message(
+                "note", f"{names} had been started when you interrupted; how it ends is not known yet", event_id
+            )
         case _:
             return None
 

@@ -9,6 +9,7 @@ from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation.actions import Action
 from agent.conversation.context import Context
+from agent.conversation.deadlines import Deadlines
 from agent.conversation.orphans import MAX_ORPHANS, Orphans
 from agent.conversation.outbox import Outbox
 from tests.unit.conversation.script import Script, names
@@ -302,14 +303,17 @@ def test_two_slow_tools_are_excused_once():
 
 def test_the_number_of_orphans_is_bounded():
     outbox = Outbox()
-    orphans = Orphans(outbox, Context(64))
+    deadlines, told = Deadlines(), []
+    orphans = Orphans(outbox, Context(64), deadlines, lambda text, cause_id: told.append(text))
     for n in range(MAX_ORPHANS + 1):
         call = e.ToolCall(reply_id="r1", step=1, call_id=f"c{n}", name="x", arguments={}, effect="write")
-        orphans.add(Action(call, "t1", "r1", state="started"))
+        orphans.add(Action(call, "t1", "r1", state="started"), 0)
     (unknown,) = outbox.take()
     assert isinstance(unknown, d.ActionUnknown)
     assert (unknown.action_id, unknown.turn_id) == ("r1:c0", "t1")
-    assert len(orphans.give_up()) == MAX_ORPHANS
+    orphans.give_up("e1")
+    assert len(told) == len(outbox.take()) == MAX_ORPHANS
+    assert deadlines.next_us() is None
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────
@@ -336,7 +340,8 @@ def test_a_silent_model_is_given_up_and_can_do_nothing_more():
     script.types().wait(2_000).token("Well").wait(2_999)
     assert script.none(d.CancelRequested), "it said something meanwhile"
     script.wait(1)
-    assert names(script.step) == ["agent.status:failed", "cancel.requested:model", "tts.say"]
+    assert names(script.step) == ["core.error", "agent.status:failed", "cancel.requested:model", "tts.say"]
+    assert script.one(d.Complaint).code == "model.timeout"
     assert script.texts == [answering.TOO_LONG]
     assert script.calls("c1", "write").step == []
     assert script.token("More. ").step == []

@@ -79,10 +79,11 @@ def test_a_restart_settles_what_was_under_way():
     assert script.one(d.InterruptionConfirmed).evidence == "restart"
     assert script.one(d.ActionUnknown).action_id == "r1:c1"
     assert script.reply_id == "r1", "nobody is there to be told yet"
-    script.result("c1")
-    assert script.none(d.ActionCommitted)
     script.post(e.DeviceJoined(device_id="d1", transport="test"))
     assert script.texts[-1] == "I was restarted and don't know whether this was done: set timer."
+    script.plays_out().result("c1", reply_id="r1")
+    assert script.one(d.ActionCommitted).late, "an outcome that is known after all is not kept back"
+    assert script.texts[-1] == "set timer is done after all."
 
 
 def test_a_restart_ends_the_open_turn():

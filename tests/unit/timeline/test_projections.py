@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from agent.conversation.decisions import (
     ActionCommitted,
     AsrReset,
     CancelRequested,
+    InterruptionRecorded,
     ModelStart,
     PlaybackPause,
     PlaybackRelease,
@@ -383,6 +385,15 @@ def test_a_failed_result_keeps_its_class_and_message() -> None:
     failed = ToolResult(event_id="e3", reply_id="r1", call_id="c1", ok=False, error_class="timeout", message="too slow")
     (message,) = told(failed)
     assert (message.role, message.text, message.error_class) == ("result", "too slow", "timeout")
+
+
+def test_an_action_that_goes_on_behind_an_interruption_is_a_note() -> None:
+    recorded = InterruptionRecorded(
+        event_id="e5", by="vad", heard_text="", in_flight=(), going_on=("add_todo", "send_email")
+    )
+    text = "add todo and send email had been started when you interrupted; how it ends is not known yet"
+    assert told(recorded) == [Message("note", text, "e5")]
+    assert told(replace(recorded, going_on=())) == []
 
 
 def test_a_late_commit_is_a_note_and_one_in_time_is_not() -> None:
