@@ -139,6 +139,17 @@ def test_many_at_once_with_one_key_act_once(tmp_path: Path) -> None:
     assert len({json.dumps(answer) for answer in answers}) == 2
 
 
+def test_a_message_that_was_taken_from_the_outbox_is_not_written_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        arguments = crashes.ARGUMENTS["send_email"]
+        first = await crashes.use(tmp_path, "send_email", "a", arguments, 0)
+        next(tmp_path.rglob("*.eml")).unlink()
+        assert await crashes.use(tmp_path, "send_email", "a", arguments, 0) == first
+        assert letters(tmp_path) == []
+
+    asyncio.run(main())
+
+
 def test_what_was_undone_is_not_done_again_by_going_on_with_it(tmp_path: Path) -> None:
     """It died before its answer was kept, the user had it undone, and then it is run again."""
 

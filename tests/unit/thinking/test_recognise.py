@@ -211,7 +211,8 @@ def test_people_of_the_address_book_can_be_named() -> None:
     [
         ("cancel the timer", "cancel_timer"), ("cancel my alarm", "cancel_timer"), ("cancel", ""),
         ("cancel my subscription", ""), ("cancel my meeting", "cancel_appointment"),
-        ("what do i have to do", "read_list"), ("what do i have tomorrow", "list_appointments"), ("add milk to my shopping list", "add_to_list"),
+        ("what do i have to do", "read_list"), ("what do i have tomorrow", "list_appointments"),
+        ("add milk to my shopping list", "add_to_list"),
         ("add lunch to my calendar at noon", "add_appointment"), ("put lunch on my to do list", "add_to_list"),
         ("remind me to send an email to anna at noon", "set_timer"), ("note that i should email anna", "add_note"),
         ("email", ""), ("send it", ""), ("undo the dishwasher", ""), ("change it to monday", ""),
