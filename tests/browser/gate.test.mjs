@@ -20,11 +20,11 @@ function feed(gate, ms, mic, remote) {
 /** The rise and fall of speech: syllables of 200 ms with gaps. */
 const speech = (peakDb) => (ms) => peakDb - 25 * Math.abs(Math.sin((Math.PI * ms) / 200)) ** 4;
 
-/** A gate that has heard the agent alone for a while; `echoDb` is what comes back of it, null for nothing. */
-function listening(echoDb, options = {}) {
+/** A gate that has heard the agent alone for a while; `echoDb` is what comes back of it, null for nothing, so many ms later. */
+function listening(echoDb, options = {}, delayMs = 120) {
   const gate = new EnergyGate(RATE, options);
   feed(gate, 1000, -70, null);
-  const back = echoDb === null ? -70 : (ms) => (ms < 120 ? -70 : Math.max(-70, speech(-20)(ms - 120) + echoDb));
+  const back = echoDb === null ? -70 : (ms) => (ms < delayMs ? -70 : Math.max(-70, speech(-20)(ms - delayMs) + echoDb));
   assert.equal(feed(gate, 3000, back, speech(-20)), null, 'the agent alone must not cut itself');
   return gate;
 }
@@ -50,6 +50,18 @@ test('stays open while nothing is played', () => {
 
 test('the agent on the loudspeaker does not cut itself, however loud it comes back', () => {
   for (const echoDb of [-40, -20, -10, 0, 6]) listening(echoDb);
+});
+
+test('nor when the loudspeaker is far away, from its first word on', () => {
+  for (const delayMs of [5, 200, 290]) for (const echoDb of [-30, -10, 0]) listening(echoDb, {}, delayMs);
+});
+
+test('who interrupts less than half a second into the first words ever heard is not waited for', () => {
+  const gate = new EnergyGate(RATE);
+  feed(gate, 1000, -70, null);
+  assert.equal(feed(gate, 420, -70, -20), null);
+  const closedMs = feed(gate, 500, -20, -20);
+  assert.ok(closedMs !== null && closedMs <= 10.7, `closed after ${closedMs} ms`);
 });
 
 test('the user is still heard over the loudspeaker', () => {

@@ -33,7 +33,8 @@ const ECHO_WINDOW_S = 0.3;
 const LEARN_RANGE_DB = 12; // learn only near the playback's loudest: elsewhere noise passes for echo
 const BLOCK_S = 0.25;
 const PENDING_BLOCKS = 3; // a block is believed once this many later ones raised no suspicion
-const CONFIDENT_BLOCKS = 2;
+const FIRST_BLOCK_S = 0.125;
+const CONFIDENT_BLOCKS = 3; // the first ones, together longer than an echo can be late
 const UNKNOWN_COUPLING_DB = 10; // nothing is cut before it is known what the agent sounds like here
 const NO_ECHO_DB = -60;
 const MAX_COUPLING_DB = 20;
@@ -95,6 +96,7 @@ class EchoCoupling {
   /** @param {number} quantumS */
   constructor(quantumS) {
     this.blockQuanta = Math.max(1, Math.round(BLOCK_S / quantumS));
+    this.firstQuanta = Math.max(1, Math.round(FIRST_BLOCK_S / quantumS));
     this.recent = new Float32Array(Math.max(1, Math.round(ECHO_WINDOW_S / quantumS))).fill(SILENCE_DB);
     this.at = 0;
     this.loudestDb = SILENCE_DB;
@@ -122,7 +124,7 @@ class EchoCoupling {
     if (playedDb < Math.max(PLAYING_DB, this.loudestDb - LEARN_RANGE_DB)) return;
     const ratio = micDb > floorDb + LOUD_MARGIN_DB ? micDb - playedDb : NO_ECHO_DB;
     this.highest = Math.max(this.highest, Math.min(ratio, MAX_COUPLING_DB));
-    if (++this.quanta < this.blockQuanta) return;
+    if (++this.quanta < (this.believed < CONFIDENT_BLOCKS ? this.firstQuanta : this.blockQuanta)) return;
     this.pending.push(this.highest);
     this.quanta = 0;
     this.highest = NO_ECHO_DB;
