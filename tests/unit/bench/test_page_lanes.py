@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from agent.bench.page import LOUD, Powers, lane_cuts
 
@@ -21,26 +20,25 @@ def lanes(onset: int, cut: int | None) -> list[Powers]:
 
 
 def found(microphone: Powers, remote: Powers, ear: Powers) -> tuple[list[float], int]:
-    return lane_cuts(microphone, remote, ear, QUANTUM_MS)
+    cuts_ms, missed = lane_cuts(microphone, remote, ear, QUANTUM_MS)
+    return [round(ms, 3) for ms in cuts_ms], missed
 
 
 def test_from_the_first_loud_quantum_to_the_first_silent_one() -> None:
-    assert found(*lanes(500, 504)) == ([pytest.approx(10.0)], 0)
+    assert found(*lanes(500, 504)) == ([10.0], 0)
 
 
 def test_what_is_not_cut_is_missed() -> None:
     assert found(*lanes(500, None)) == ([], 1)
 
 
-def test_a_pause_of_the_agent_is_no_cut_and_hides_none() -> None:
+def test_a_pause_of_the_agent_is_no_cut() -> None:
     microphone, remote, ear = lanes(500, None)
     for lane in (remote, ear):
         lane[510:530] = 0.0
     assert found(microphone, remote, ear) == ([], 1), "both lanes fell silent: the agent paused by itself"
     ear[526:] = 0.0
-    assert found(microphone, remote, ear) == ([pytest.approx(25.0)], 0), (
-        "cut during the pause, which goes on at the ear"
-    )
+    assert found(microphone, remote, ear) == ([], 0), "nobody knows when in the pause it was cut"
 
 
 def test_speech_into_the_agents_silence_is_no_barge_in() -> None:
@@ -54,4 +52,4 @@ def test_the_middle_of_a_sentence_is_no_onset() -> None:
     microphone, remote, ear = lanes(500, 504)
     microphone[560:580] = 0.0
     ear[570:] = remote[570:]
-    assert found(microphone, remote, ear) == ([pytest.approx(10.0)], 0)
+    assert found(microphone, remote, ear) == ([10.0], 0)
