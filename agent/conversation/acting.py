@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.conversation.actions import Action
 from agent.conversation.deadlines import Deadlines
-from agent.conversation.decisions import ActionConfirmed, ActionProposed, ActionStarted, ToolStart
+from agent.conversation.decisions import ActionConfirmed, ActionProposed, ToolStart
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Replies
 from agent.conversation.proposals import Proposals
@@ -43,17 +43,9 @@ class Acting:
         ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
         confirmation = self._out.add(ActionConfirmed(action_id=action.action_id, by=by, **ids))
         action.state = "started"
+        action.idempotency_key = f"{action.action_id}:{self.session_id}:{reply.turn_id}:{confirmation}"
         self._await(action, now_us)
-        return self._out.add(
-            ActionStarted(
-                action_id=action.action_id,
-                name=action.call.name,
-                arguments=action.call.arguments,
-                idempotency_key=f"{action.action_id}:{self.session_id}:{reply.turn_id}:{confirmation}",
-                call_id=action.call.call_id,
-                **ids,
-            )
-        )
+        return self._out.add(action.start())
 
     def _start_read(self, reply: Reply, action: Action, now_us: int) -> None:
         action.state = "started"

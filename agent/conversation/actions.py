@@ -9,9 +9,10 @@ A read is only `requested → started → ended`. A write is an action:
     confirmed   nothing suspected     started      durable before it is dispatched
     requested, proposed, confirmed
                 interruption, failure rejected
-    started     result                committed or failed
+    started     result                committed, failed, or unknown where the tool itself cannot tell
     started     interruption, timeout started      it is never killed half way (see `orphans`)
-    started     restart, long silence unknown      until its result comes after all
+    started     restart               started again, under the same key, if it is idempotent; else unknown
+    started     long silence          unknown      until its result comes after all
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.conversation.decisions import ActionStarted
 from agent.conversation.events import ToolCall, ToolResult
 
 State = Literal["requested", "proposed", "confirmed", "started", "ended", "committed", "failed", "rejected", "unknown"]
 
 OVER: frozenset[State] = frozenset({"ended", "committed", "failed", "rejected", "unknown"})
+
+UNKNOWN: Literal["unknown"] = "unknown"
+"""Also the `error_class` of a tool that cannot tell whether it was done: a connection that broke behind the request."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class Action:
     """Event id of its proposal, if the user was asked."""
     started_id: str = ""
     """Event id of its start, if the user confirmed it: in prompts that is its call."""
+    idempotency_key: str = ""
+    """Under which it was started."""
     promised: bool = False
     """The user was told that they would hear how it ended."""
     note_id: str = ""
@@ -78,7 +85,24 @@ class Action:
     def spoken_name(self) -> str:
         return self.call.name.replace("_", " ")
 
+    def start(self) -> ActionStarted:
+        """What has it run."""
+        return ActionStarted(
+            turn_id=self.turn_id,
+            reply_id=self.reply_id,
+            action_id=self.action_id,
+            name=self.call.name,
+            arguments=self.call.arguments,
+            idempotency_key=self.idempotency_key,
+            call_id=self.call.call_id,
+        )
+
     def settle(self, result: ToolResult) -> None:
         """The tool answered."""
         self.result = result
-        self.state = ("committed" if result.ok else "failed") if self.write else "ended"
+        if not self.write:
+            self.state = "ended"
+        elif result.error_class == UNKNOWN:
+            self.state = UNKNOWN
+        else:
+            self.state = "committed" if result.ok else "failed"

@@ -49,8 +49,8 @@ class Answering:
         self._watch = Watch(policy, deadlines)
         self._acting = Acting(policy, self.proposals, outbox, deadlines)
         self._replies = 0
-        self._context = Context(policy.context_events)
-        self._orphans = Orphans(outbox, self._context, deadlines, self.tell)
+        self.context = Context(policy.context_events)
+        self._orphans = Orphans(outbox, self.context, deadlines, self.tell)
         self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
     def identify(self, session_id: str) -> None:
@@ -59,7 +59,7 @@ class Answering:
     def configure(self, policy: Replies, actions: Actions) -> None:
         self.policy = self._acting.policy = self._watch.policy = policy
         self.proposals.policy = self._orphans.policy = actions
-        self._context.set_limit(policy.context_events)
+        self.context.set_limit(policy.context_events)
 
     # ── the life of a reply ──────────────────────────────────────────────────────────────
 
@@ -138,18 +138,14 @@ class Answering:
         self._stop_work(reply, "turn went on", now_us, speech_too=True)
         self._end(reply, "discarded")
 
-    def note_turn(self, turn_end_id: str) -> None:
-        """The user's turn belongs to the context of whatever is answered next."""
-        self._context.add(turn_end_id)
-
-    def interrupt(self, by: str, heard_samples: int, method: ladder.Heard, now_us: int, *, say_again: bool) -> None:
-        """Climb the ladder for the live, committed reply.
+    def interrupt(self, by: str, heard_samples: int, method: ladder.Heard, now_us: int, *, say_again: bool) -> str:
+        """Climb the ladder for the live, committed reply. Returns the event id of its `playback.stop`.
 
         `say_again`: an announcement of which nothing was heard waits for its turn once more.
         """
         reply = self.reply
         if reply is None:
-            return
+            return ""
         targets = ladder.in_flight(reply)
         stop = ladder.stop_playback(reply, heard_samples, method)
         stop_id = self._out.add(stop)
@@ -163,6 +159,7 @@ class Answering:
                 self.tell(correction.text, correction.cause_id)
         self._forget(reply, stop_id)
         self._orphans.note(reply.reply_id, record_id)
+        return stop_id
 
     def link_changed(self, now_us: int) -> None:
         """A device has its commands back, or left: what was held may start."""
@@ -295,9 +292,9 @@ class Answering:
         elif name.startswith("tool:"):
             self._tool_timed_out(reply, name, now_us)
 
-    def settle_after_restart(self, cause_id: str) -> None:
+    def settle_after_restart(self, cause_id: str, now_us: int) -> None:
         """A new process took over: what had started and has no outcome is unknown, and the user is told."""
-        self._orphans.give_up(cause_id)
+        self._orphans.restarted(cause_id, now_us)
 
     # ── steps of the model and its tools ─────────────────────────────────────────────────
 
@@ -411,7 +408,7 @@ class Answering:
             reply.corrections.append(Correction(fact.corrects, text, fact.event_id))
             if not reply.thinking:
                 self._say_corrections(reply, now_us)
-        elif fact.corrects in self._context:
+        elif fact.corrects in self.context:
             self.tell(text, fact.event_id)
 
     def _say_corrections(self, reply: Reply, now_us: int) -> None:
@@ -430,7 +427,7 @@ class Answering:
             text=text,
             understood=understood,
             committed=committed,
-            context=self._context.ids,
+            context=self.context.ids,
             chunker=chunker,
         )
         return self.reply
@@ -476,10 +473,10 @@ class Answering:
         """
         for action in reply.calls.values():
             if action.proposal_id and action.reply_id == reply.reply_id and not action.started_id:
-                self._context.add(action.call.event_id, action.proposal_id)
+                self.context.add(action.call.event_id, action.proposal_id)
             elif action.result is not None and not action.orphaned:
-                self._context.add(action.prompt_call_id, action.result.event_id)
-        self._context.add(stop_id)
+                self.context.add(action.prompt_call_id, action.result.event_id)
+        self.context.add(stop_id)
         self._clear(reply)
 
     def _clear(self, reply: Reply) -> None:

@@ -28,11 +28,12 @@ class Context:
         self._size += len(group)
         self._trim()
 
-    def remove(self, event_id: str) -> None:
-        """Forget the group of which this event is all."""
-        if (event_id,) in self._groups:
-            self._groups.remove((event_id,))
-            self._size -= 1
+    def remove(self, *event_ids: str) -> None:
+        """Forget each group of which one of these events is all."""
+        for event_id in event_ids:
+            if (event_id,) in self._groups:
+                self._groups.remove((event_id,))
+                self._size -= 1
 
     def set_limit(self, limit: int) -> None:
         self._limit = limit

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from agent.conversation import events as e
 from agent.conversation.answering import Answering
+from agent.conversation.cut_off import CutOff, CutOffs
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import (
     AgentStatus,
@@ -31,15 +32,13 @@ from agent.conversation.decisions import (
     TurnStart,
 )
 from agent.conversation.endpointing import completeness, delay_ms
-from agent.conversation.interruption import Interruptions, judge
+from agent.conversation.interruption import SPOKEN_EVIDENCE, Interruptions, judge
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
 from agent.conversation.steering import Steering
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
 
-SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
-"""What interrupts by being said is the beginning of the user's turn."""
 HEARING_FAILED = "Sorry, I lost my hearing for a moment. Please say that again."
 
 
@@ -61,6 +60,7 @@ class Conversation:
         )
         self._speech = Speech()
         self._turn: Turn | None = None
+        self._cut_offs = CutOffs(self._answering.context)
         self._turns = 0
 
     def handle(self, fact: e.Event, now_us: int) -> tuple[Decision, ...]:
@@ -140,7 +140,7 @@ class Conversation:
                 self._answering.proposals.withdraw("restart")
                 self._presence.clear()
                 self._speech = Speech()
-                self._answering.settle_after_restart(fact.event_id)
+                self._answering.settle_after_restart(fact.event_id, self._now_us)
 
     def _on_device(self, fact: e.Event) -> None:
         match fact:
@@ -211,6 +211,7 @@ class Conversation:
 
     def _on_speech_started(self, fact: e.SpeechStarted) -> None:
         self._speech = self._speech.goes_on(fact.utterance)
+        self._cut_offs.speech_began(fact.onset_us)
         if self._reply_live:
             if self.policy.interruption.mode != "never":
                 self._interruptions.sound_began(self.turn_id, self._now_us)
@@ -278,10 +279,10 @@ class Conversation:
 
     def _confirm(self, by: str, evidence: str, played: e.Played | None = None) -> None:
         """Run the ladder; if the user is speaking, it is their turn."""
-        if not self._interruptions.confirm(by, evidence, self.turn_id, self._now_us, played):
-            return
-        if evidence in SPOKEN_EVIDENCE:
-            self._open_turn()
+        before = self._cut_offs.before(self._answering.reply)
+        stop_id = self._interruptions.confirm(by, evidence, self.turn_id, self._now_us, played)
+        if stop_id and evidence in SPOKEN_EVIDENCE:
+            self._open_turn(replace(before, stop_id=stop_id) if before else None)
             if not self._speech.active and self._speech.final is None:
                 self._await_final()
 
@@ -373,11 +374,11 @@ class Conversation:
 
     # ── the turn ─────────────────────────────────────────────────────────────────────────
 
-    def _open_turn(self) -> None:
+    def _open_turn(self, continues: CutOff | None = None) -> None:
         self._turns += 1
         self.turn_id = f"t{self._turns}"
-        self._turn = Turn(self.turn_id)
-        self._out.add(TurnStart(turn_id=self.turn_id, feature=self._presence.feature))
+        self._turn, continued = Turn(self.turn_id, continues=continues), continues.turn_id if continues else ""
+        self._out.add(TurnStart(turn_id=self.turn_id, feature=self._presence.feature, continues=continued))
         self._deadlines.set("max_turn", self._now_us + self.policy.endpointing.max_turn_ms * 1_000)
 
     def _await_final(self) -> None:
@@ -391,7 +392,10 @@ class Conversation:
         turn = self._turn
         if turn is None or turn.held or speech.final is None or (speech.active and not turn.control):
             return
-        final = speech.final
+        final, interruption = speech.final, self.policy.interruption
+        if turn.continues:
+            empty = self._is_false_turn(final)
+            final = self._cut_offs.joined(turn.continues, final, empty=empty, policy=interruption)
         judged = completeness(final.text, understood=final.understood)
         endpointing = self.policy.endpointing
         stable_us = speech.changed_us + endpointing.stable_ms * 1_000
@@ -414,18 +418,12 @@ class Conversation:
             agent.begin(turn_id, final.text, understood=final.understood, speculative=True, now_us=self._now_us)
 
     def _is_false_turn(self, final: e.AsrFinal) -> bool:
-        control = self._turn.control if self._turn else ""
-        return is_false_turn(final, self._speech.voiced_ms, self.policy.interruption, control)
+        control, voiced_ms = self._turn.control if self._turn else "", self._speech.voiced_ms
+        joined = final is not self._speech.final  # it goes on with a turn that was none
+        return not joined and is_false_turn(final, voiced_ms, self.policy.interruption, control)
 
     def _end_by_evidence(self, final: e.AsrFinal, judged: str) -> None:
-        speech = self._speech
-        evidence: dict[str, e.Json] = {
-            "control": self._turn.control if self._turn else "",
-            "silence_ms": 0 if speech.active else (self._now_us - speech.end_us) // 1_000,
-            "stable_ms": (self._now_us - speech.changed_us) // 1_000,
-            "completeness": judged,
-            "voiced_ms": speech.voiced_ms,
-        }
+        evidence = self._speech.evidence(self._turn.control if self._turn else "", judged, self._now_us)
         text = "" if self._is_false_turn(final) else final.text
         self._end_turn(text, understood=final.understood, evidence=evidence)
 
@@ -436,11 +434,12 @@ class Conversation:
         ended = TurnEnd(turn_id=turn.turn_id, text=text, understood=understood, evidence=evidence)
         end_id = self._out.add(replace(ended, feature=self._presence.feature))
         self._turn = None
+        self._cut_offs.ended(ended, end_id, self._now_us + self.policy.endpointing.rejoin_ms * 1_000, turn.continues)
         self._deadlines.clear("endpoint", "final", "max_turn")
         self._forget_speech()
         if text:
             self._answering.take_turn(turn.turn_id, text, understood=understood, by=by, now_us=self._now_us)
-            self._answering.note_turn(end_id)
+            self._answering.context.add(end_id)
         else:
             self._answering.discard(self._now_us)
             self._out.add(AgentStatus(turn_id=turn.turn_id, status="listening"))

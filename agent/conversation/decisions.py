@@ -26,8 +26,11 @@ class Decision(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStart(Decision):
+    """`continues`: a turn that ended too early; unless this one takes it back, its text begins with that one's."""
+
     type: ClassVar[str] = "turn.start"
     feature: str = ""
+    continues: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

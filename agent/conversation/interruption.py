@@ -36,6 +36,8 @@ from agent.conversation.reply import Reply
 
 Verdict = Literal["confirm", "dismiss", "wait"]
 
+SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
+"""What interrupts by being said is the beginning of the user's turn."""
 FINAL_VOICED_MS = 150
 """A final text needs no more voiced speech than this."""
 
@@ -152,19 +154,19 @@ class Interruptions:
         if self._suspicion is not None and self._suspicion.device_cut and not self._suspicion.borne_out:
             self.dismiss("undo", turn_id, now_us)
 
-    def confirm(self, by: str, evidence: str, turn_id: str, now_us: int, played: Played | None = None) -> bool:
-        """Run the ladder. False if there was nothing to interrupt. `played`: where the device
-        that interrupts silenced itself."""
+    def confirm(self, by: str, evidence: str, turn_id: str, now_us: int, played: Played | None = None) -> str:
+        """Run the ladder. Returns the event id of `playback.stop`, empty if there was nothing to
+        interrupt. `played`: where the device that interrupts silenced itself."""
         reply = self._answering.reply
         if reply is None or not reply.committed:
-            return False
+            return ""
         heard_samples, method = self._where_heard(reply, played)
         self._clear()
         self._false_alarms = 0
         self._out.add(InterruptionConfirmed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
-        self._answering.interrupt(by, heard_samples, method, now_us, say_again=evidence != "stop")
+        stop_id = self._answering.interrupt(by, heard_samples, method, now_us, say_again=evidence != "stop")
         self._out.add(AgentStatus(turn_id=turn_id, status="interrupted", detail=evidence))
-        return True
+        return stop_id
 
     def dismiss(self, evidence: str, turn_id: str, now_us: int) -> None:
         """It was no interruption: play on."""

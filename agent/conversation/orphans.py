@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.conversation.actions import Action
+from agent.conversation.actions import UNKNOWN, Action
 from agent.conversation.context import Context
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import ActionCommitted, ActionFailed, ActionReverted, ActionUnknown
@@ -28,7 +28,15 @@ def record_outcome(action: Action, outbox: Outbox, *, late: bool) -> str:
             ids = {"turn_id": action.turn_id, "reply_id": action.reply_id}
             outbox.add(ActionReverted(action_id=action.call.reverts, by_action_id=action.action_id, **ids))
         return committed_id
+    if action.state == UNKNOWN:
+        return outbox.add(ActionUnknown(**ids))
     return outbox.add(ActionFailed(error_class=action.result.error_class or "crash", **ids))
+
+
+def _outcome(action: Action) -> str:
+    if action.state == "committed":
+        return "is done after all"
+    return "did not work" if action.state == "failed" else "may or may not have been done; I cannot tell"
 
 
 class Orphans:
@@ -51,7 +59,7 @@ class Orphans:
         if len(self._actions) >= MAX_ORPHANS:
             oldest = self._actions.pop(next(iter(self._actions)))
             self._deadlines.clear(DEADLINE + oldest.key)
-            if oldest.state != "unknown":
+            if oldest.state != UNKNOWN:
                 self._unknown(oldest)
         self._actions[action.key] = action
         self._deadlines.set(DEADLINE + action.key, now_us + self.policy.unknown_ms * 1_000)
@@ -70,13 +78,14 @@ class Orphans:
         if action is None:
             return False
         self._deadlines.clear(DEADLINE + action.key)
+        told = action.state == UNKNOWN
         action.settle(fact)
-        outcome_id = record_outcome(action, self._out, late=True)
+        outcome = () if told and action.state == UNKNOWN else (record_outcome(action, self._out, late=True),)
         if all(other.note_id != action.note_id for other in self._actions.values()):
             self._context.remove(action.note_id)
-        self._context.add(action.prompt_call_id, fact.event_id, outcome_id)
+        self._context.add(action.prompt_call_id, fact.event_id, *outcome)
         if action.promised:
-            self._tell(f"{action.spoken_name} {'is done after all' if fact.ok else 'did not work'}.", fact.event_id)
+            self._tell(f"{action.spoken_name} {_outcome(action)}.", fact.event_id)
         return True
 
     def overdue(self, name: str) -> None:
@@ -87,17 +96,23 @@ class Orphans:
             cause_id = self._unknown(action)
             self._tell(f"I still don't know whether this was done: {action.spoken_name}.", cause_id)
 
-    def give_up(self, cause_id: str) -> None:
-        """The process that ran them is gone: nothing is likely to say how they ended, and the user is told."""
+    def restarted(self, cause_id: str, now_us: int) -> None:
+        """The process that ran them is gone. What may be done twice under one key is done again; of the rest
+        nothing is likely to say how they ended, and the user is told."""
         for key, action in self._actions.items():
             self._deadlines.clear(DEADLINE + key)
-            if action.state != "unknown":
+            if action.state == UNKNOWN:
+                continue
+            action.promised = True
+            if action.call.idempotent and action.idempotency_key:
+                self._out.add(action.start())
+                self._deadlines.set(DEADLINE + key, now_us + self.policy.unknown_ms * 1_000)
+            else:
                 self._unknown(action)
-                action.promised = True
                 self._tell(f"I was restarted and don't know whether this was done: {action.spoken_name}.", cause_id)
 
     def _unknown(self, action: Action) -> str:
-        action.state = "unknown"
+        action.state = UNKNOWN
         return self._out.add(
             ActionUnknown(turn_id=action.turn_id, reply_id=action.reply_id, action_id=action.action_id)
         )

@@ -37,6 +37,9 @@ class Endpointing:
     final_timeout_ms: int = 1_500
     """How long to wait for the recogniser's final text before the last partial is taken."""
     max_turn_ms: int = 60_000
+    rejoin_ms: int = 600
+    """Who speaks again so soon behind the end of a turn, before a word of the reply was heard, was cut
+    off early: it is still the same turn."""
 
     def __post_init__(self) -> None:
         _within(self, "floor_ms", 0, 5_000)
@@ -45,6 +48,7 @@ class Endpointing:
         _within(self, "stable_ms", 0, 2_000)
         _within(self, "final_timeout_ms", 100, 30_000)
         _within(self, "max_turn_ms", 1_000, 600_000)
+        _within(self, "rejoin_ms", 0, 5_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,8 @@ class Actions:
         "yes do that",
         "yes send it",
         "yes go ahead",
+        "yes add it",
+        "add it",
         "yep",
         "yeah",
         "sure",

@@ -61,6 +61,12 @@ class Reply:
         return any(not self.calls[call_id].over for call_id in self.step_calls)
 
     @property
+    def untouched(self) -> bool:
+        """It is the brain's, no word of it was heard, and nothing was done or proposed for it."""
+        waiting = all(not action.write or action.state == "requested" for action in self.calls.values())
+        return self.step > 0 and waiting and not self.playback.heard(self.playback.sent_samples)[0]
+
+    @property
     def asking(self) -> bool:
         """The user is asked to confirm an action; what the model goes on to write presumes the outcome."""
         return any(action.state == "proposed" for action in self.calls.values())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.conversation.events import AsrFinal
+from agent.conversation.cut_off import CutOff
+from agent.conversation.events import AsrFinal, Json
 from agent.conversation.interruption import meaningful_words
 from agent.conversation.policy import Interruption
 
@@ -41,6 +42,16 @@ class Speech:
 
     def voiced(self, counted_ms: int) -> None:
         self.counted_ms = max(self.counted_ms, counted_ms)
+
+    def evidence(self, control: str, completeness: str, now_us: int) -> dict[str, Json]:
+        """What is known of it at the end of a turn."""
+        return {
+            "control": control,
+            "silence_ms": 0 if self.active else (now_us - self.end_us) // 1_000,
+            "stable_ms": (now_us - self.changed_us) // 1_000,
+            "completeness": completeness,
+            "voiced_ms": self.voiced_ms,
+        }
 
     def hypothesis(self, text: str, now_us: int) -> None:
         if text != self.text:
@@ -81,6 +92,7 @@ class Turn:
     control: Control = ""
     asked_utterance: int = 0
     """While closing: the utterance that was last when the final text was asked for."""
+    continues: CutOff | None = None
 
 
 def is_false_turn(final: AsrFinal, voiced_ms: int, policy: Interruption, control: Control) -> bool:

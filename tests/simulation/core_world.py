@@ -299,7 +299,7 @@ class World:
                     e.ToolCall(
                         reply_id=reply_id, step=step, call_id=f"c{step}.{i}", name="tool", arguments={},
                         effect=dice.choice(("read", "write")), risk=dice.choice(("low", "low", "high")),
-                        reverts=dice.choice(("", "", "r1:c1.0")),
+                        idempotent=dice.random() < 0.5, reverts=dice.choice(("", "", "r1:c1.0")),
                     )
                 ),
             )  # fmt: skip
@@ -315,7 +315,10 @@ class World:
         call_id = decision.call_id
         if self.odd(0.08):
             return
-        result = e.ToolResult(reply_id=decision.reply_id, call_id=call_id, ok=dice.random() < 0.8, content=1)
+        failure = dice.choice(("", "", "", "", "crash", "unknown"))
+        result = e.ToolResult(
+            reply_id=decision.reply_id, call_id=call_id, ok=not failure, error_class=failure, content=1
+        )
         key = (decision.reply_id, f"tool:{call_id}")
         self.at(dice.choice((1, 50, 900, 2_600)), lambda: None if key in self._cancelled else result)
         if self.odd(0.1):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
-from agent.conversation.policy import Actions
+from agent.conversation.policy import Actions, Interruption
 
 
 class Violation(AssertionError):
@@ -29,6 +29,7 @@ class ReplyTrace:
     """The furthest sample that ever left the playout."""
     text: str | None = None
     """The user's words that it answers."""
+    heard: str = ""
 
     def audible(self) -> str:
         """What can have been heard at most: words that had been sent whole."""
@@ -44,6 +45,8 @@ class Invariants:
     def __init__(self) -> None:
         self.replies: dict[str, ReplyTrace] = {}
         self.open_turn = ""
+        self.continues = ""
+        """The turn that the open one continues."""
         self.suspected = False
         self.paused = ""
         self.actions: dict[str, list[str]] = {}
@@ -57,10 +60,15 @@ class Invariants:
         self.calls: dict[str, str] = {}
         """Event ids of calls, by reply and call id; and of results, the same way."""
         self.answers: dict[str, str] = {}
+        self.told: set[str] = set()
+        """Actions whose tool has answered; only its first answer counts."""
         self.unsettled: set[str] = set()
         """Actions whose result arrived and whose outcome has not been recorded."""
         self.asked: dict[str, bool] = {}
         """Actions that the user was asked to confirm; whether they answered yes."""
+        self.keys: dict[str, str] = {}
+        self.to_retry: set[str] = set()
+        """Started actions that a restart may start once more, under the same key."""
         self.owners: dict[str, str] = {}
         """Actions by the reply and call under which their result comes."""
         self.speakers: set[str] = set()
@@ -186,6 +194,7 @@ class Invariants:
         self.require(not (event.method == "complete" and self.suspected), "completed under suspicion")
         reply.stopped = True
         said = " ".join(reply.said[i] for i in sorted(reply.said))
+        reply.heard = event.heard_text
         heard = event.heard_text.replace(" ", "")
         if event.method == "shown":
             self.require(not self.speakers, "a device has a loudspeaker, so it was not only shown")
@@ -216,12 +225,22 @@ class Invariants:
     def on_turn_start(self, event: d.TurnStart) -> None:
         self.require(not self.open_turn, f"{event.turn_id} starts inside {self.open_turn}")
         self.require(not self.live(), f"turn {event.turn_id} opens while reply {self.live()} is live")
+        self.continues = event.continues
+        if event.continues:
+            self.counts["turn that continues"] = self.counts.get("turn that continues", 0) + 1
+            heard = [reply for reply in self.replies.values() if reply.text == self.ended_turns[event.continues]][
+                -1
+            ].heard
+            self.require(not heard, f"{event.turn_id} continues a turn whose answer was heard: {heard!r}")
         self.open_turn = event.turn_id
 
     def on_turn_end(self, event: d.TurnEnd) -> None:
         self.require(self.open_turn == event.turn_id, f"{event.turn_id} ends but {self.open_turn!r} is open")
         self.require(event.turn_id not in self.ended_turns, "a turn ended twice")
         self.open_turn = ""
+        before, first = self.ended_turns.get(self.continues, ""), event.text.split(" ")[0]
+        goes_on = event.text.startswith(before) or first in (*Interruption().stop_words, "")
+        self.require(goes_on or event.evidence["control"] == "typed", f"{event.text!r} does not go on with {before!r}")
         self.ended_turns[event.turn_id] = event.text
 
     # ── interruption and cancellation ────────────────────────────────────────────────────
@@ -261,8 +280,11 @@ class Invariants:
         if not event.corrects and key in self.calls:
             self.answers.setdefault(key, event.event_id)
             action_id = self.owners.get(key, key)
-            if self.actions.get(action_id, [""])[-1] in ("started", "unknown"):
+            last = self.actions.get(action_id, [""])[-1]
+            if action_id not in self.told and (last == "started" or (last, event.error_class) == ("unknown", "")):
                 self.unsettled.add(action_id)
+            if last in ("started", "unknown"):
+                self.told.add(action_id)
 
     def on_tool_start(self, event: d.ToolStart) -> None:
         self.alive(event.reply_id, "tool.start")
@@ -297,6 +319,12 @@ class Invariants:
         self._action(event.action_id, "rejected", ("", "proposed", "confirmed"))
 
     def on_action_started(self, event: d.ActionStarted) -> None:
+        first_key = self.keys.setdefault(event.action_id, event.idempotency_key)
+        self.require(first_key == event.idempotency_key, "an action starts again under another key")
+        if self.actions.get(event.action_id, [""])[-1] == "started":
+            self.require(event.action_id in self.to_retry, f"{event.action_id} starts twice")
+            self.to_retry.discard(event.action_id)
+            return
         reply = self.alive(event.reply_id, "ghost action")
         self.require(reply.committed, "ghost action of a speculative reply")
         self.require(not self.suspected, "an action started while an interruption was suspected")
@@ -335,6 +363,7 @@ class Invariants:
 
     def on_session_resumed(self, event: e.SessionResumed) -> None:
         self.speakers.clear()
+        self.to_retry = {action_id for action_id, steps in self.actions.items() if steps[-1] == "started"}
 
     def on_device_joined(self, event: e.DeviceJoined) -> None:
         (self.speakers.add if event.speaker else self.speakers.discard)(event.device_id)

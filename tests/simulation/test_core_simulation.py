@@ -38,5 +38,5 @@ def test_rules_hold_in_every_seeded_conversation(first_seed: int) -> None:
     print(f"seeds {first_seed}…{first_seed + SEEDS // BATCHES - 1}: {sum(seen.values())} events")
     # The search is worth something only if it comes to the interesting places.
     for type_ in ("interruption.confirmed", "interruption.dismissed", "reply.committed", "action.started",
-                  "action.rejected", "cancel.ack", "playback.resume", "core.error"):  # fmt: skip
+                  "action.rejected", "cancel.ack", "playback.resume", "core.error", "turn that continues"):  # fmt: skip
         assert seen[type_] > 0, f"no {type_} in {SEEDS // BATCHES} conversations"

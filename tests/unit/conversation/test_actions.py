@@ -311,7 +311,7 @@ def test_the_number_of_orphans_is_bounded():
     (unknown,) = outbox.take()
     assert isinstance(unknown, d.ActionUnknown)
     assert (unknown.action_id, unknown.turn_id) == ("r1:c0", "t1")
-    orphans.give_up("e1")
+    orphans.restarted("e1", 0)
     assert len(told) == len(outbox.take()) == MAX_ORPHANS
     assert deadlines.next_us() is None
 
@@ -420,3 +420,37 @@ def test_what_is_held_ends_with_an_interruption_by_voice():
     script.says("set a timer").wait(500).token("Well now. ").calls("c1", "write").synthesised().plays(1)
     script.starts().partial("no wait stop").voiced(400)
     assert script.one(d.ActionRejected).reason == "interrupted"
+
+
+# ── restarts, and tools that cannot tell ─────────────────────────────────────────────────
+
+
+def test_after_a_restart_an_idempotent_action_is_started_again_under_its_key():
+    script = Script().types().calls("c1", "write", idempotent=True)
+    first = script.one(d.ActionStarted)
+    script.post(e.SessionResumed())
+    again = script.all(d.ActionStarted)[1]
+    assert (again.action_id, again.idempotency_key, again.arguments) == (
+        first.action_id, first.idempotency_key, first.arguments,
+    )  # fmt: skip
+    assert script.none(d.ActionUnknown)
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    script.result("c1", reply_id="r1")
+    assert script.one(d.ActionCommitted).late
+    assert script.texts == ["a tool is done after all."]
+
+
+def test_after_a_restart_another_action_is_unknown_and_the_user_is_told():
+    script = Script().types().calls("c1", "write")
+    script.post(e.SessionResumed())
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert script.one(d.ActionStarted)
+    assert script.one(d.ActionUnknown).action_id == "r1:c1"
+    assert script.texts == ["I was restarted and don't know whether this was done: a tool."]
+
+
+def test_a_tool_that_cannot_tell_whether_it_was_done_makes_the_action_unknown():
+    script = Script().types().calls("c1", "write").done().result("c1", ok=False, error_class="unknown")
+    assert script.one(d.ActionUnknown).action_id == "r1:c1"
+    assert script.none(d.ActionFailed, d.ActionCommitted)
+    assert script.model.step == 2, "the brain says so"

@@ -148,8 +148,8 @@ def test_a_decisions_turn_is_in_the_payload_only_where_the_envelope_differs() ->
     start = decisions.TurnStart(event_id="e1.1", turn_id="t2")
     same = Entry("s", 2, "", 0, 0, "decision", "t2", "e1", start)
     other = Entry("s", 2, "", 0, 0, "decision", "t1", "e1", start)
-    assert codec.to_json(same)["payload"] == {"reply_id": "", "feature": ""}
-    assert codec.to_json(other)["payload"] == {"turn_id": "t2", "reply_id": "", "feature": ""}
+    assert codec.to_json(same)["payload"] == {"reply_id": "", "feature": "", "continues": ""}
+    assert codec.to_json(other)["payload"] == {"turn_id": "t2", "reply_id": "", "feature": "", "continues": ""}
 
 
 def test_a_field_with_a_default_may_be_missing() -> None:
