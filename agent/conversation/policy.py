@@ -191,8 +191,6 @@ class Actions:
         "yes do that",
         "yes send it",
         "yes go ahead",
-        "yes add it",
-        "add it",
         "yep",
         "yeah",
         "sure",
