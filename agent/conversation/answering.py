@@ -292,9 +292,9 @@ class Answering:
         elif name.startswith("tool:"):
             self._tool_timed_out(reply, name, now_us)
 
-    def settle_after_restart(self, cause_id: str) -> None:
+    def settle_after_restart(self, cause_id: str, now_us: int) -> None:
         """A new process took over: what had started and has no outcome is unknown, and the user is told."""
-        self._orphans.give_up(cause_id)
+        self._orphans.restarted(cause_id, now_us)
 
     # ── steps of the model and its tools ─────────────────────────────────────────────────
 

@@ -140,7 +140,7 @@ class Conversation:
                 self._answering.proposals.withdraw("restart")
                 self._presence.clear()
                 self._speech = Speech()
-                self._answering.settle_after_restart(fact.event_id)
+                self._answering.settle_after_restart(fact.event_id, self._now_us)
 
     def _on_device(self, fact: e.Event) -> None:
         match fact:

@@ -191,6 +191,8 @@ class Actions:
         "yes do that",
         "yes send it",
         "yes go ahead",
+        "yes add it",
+        "add it",
         "yep",
         "yeah",
         "sure",
