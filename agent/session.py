@@ -87,7 +87,7 @@ class Session:
         self._to_act: deque[Entry] = deque()
         self._act_news = asyncio.Event()
         self._user: DeviceJoined | None = None
-        self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing)
+        self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
         self._thinking = ThinkingLoop(engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user)
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, engines.speed)
 
@@ -100,7 +100,15 @@ class Session:
 
     def next_frame(self) -> NDArray[np.int16] | None:
         """The next 20 ms of playout (960 int16 samples, 48 kHz), or None for silence."""
-        return None if self._closed.is_set() else self._speaking.next_frame()
+        if self._closed.is_set():
+            return None
+        frame = self._speaking.next_frame()
+        self._hearing.played(frame)
+        return frame
+
+    def position(self) -> tuple[str, int] | None:
+        """The reply and the sample that the next frame begins with, None while nothing is to be said."""
+        return self._speaking.position()
 
     def entries(self, after: int = 0) -> AsyncIterator[Entry]:
         """The timeline behind `after`, and on as it grows."""
@@ -189,7 +197,7 @@ class Session:
             self.settings = with_changes(self.settings, fact.changes)
         except SettingsError as error:
             return Fault(event_id=fact.event_id, source=fact.source, code=error.code, message=str(error))
-        self._hearing.configure(self.settings.vad)
+        self._hearing.configure(self.settings.vad, self.settings.echo)
         return fact
 
     def _arm(self) -> None:

@@ -61,6 +61,19 @@ class VadSettings(_Table):
     """Frames below this level are silence whatever the engine says."""
 
 
+class EchoSettings(_Table):
+    """The agent's own voice in the microphone, where the browser does not cancel it."""
+
+    guard: bool = True
+    """Keep it from interrupting the agent."""
+    margin_db: Annotated[float, Field(ge=1, le=30)] = 8.0
+    """A person's voice counts in a band once it is this far above the expected echo there."""
+    max_delay_ms: Annotated[int, Field(ge=50, le=1_000)] = 500
+    """From sending a sound to hearing its echo, network and buffers included."""
+    hold_ms: Annotated[int, Field(ge=60, le=1_000)] = 180
+    """How long, at most, speech waits for the verdict while no echo has been heard yet."""
+
+
 class AsrSettings(_Table):
     engine: str = "pocketsphinx"
     workers: Annotated[int, Field(ge=1, le=64)] = 8
@@ -155,6 +168,7 @@ class Settings(_Table):
     server: Server = Server()
     limits: Limits = Limits()
     vad: VadSettings = VadSettings()
+    echo: EchoSettings = EchoSettings()
     asr: AsrSettings = AsrSettings()
     endpointing: Endpointing = Endpointing()
     interruption: Interruption = Interruption()

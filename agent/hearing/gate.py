@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
+from agent.hearing.echo import Verdict
 from agent.settings import VadSettings
 
 Edge = Literal["", "started", "stopped"]
@@ -77,11 +78,14 @@ class Gate:
         """New thresholds from the next frame on; the frame length stays."""
         self._settings = settings
 
-    def step(self, probability: float, rms: float) -> Edge:
-        """One frame: the engine's speech probability and the frame's level."""
+    def step(self, probability: float, rms: float, verdict: Verdict = "near") -> Edge:
+        """One frame: the engine's speech probability, the frame's level, and whose voice it is.
+
+        Echo is silence. While that is unsure speech goes on, but does not start.
+        """
         self._floor.step(rms)
-        self.active = self._is_speech(probability, rms)
-        return self._stop_edge() if self.speaking else self._start_edge()
+        self.active = verdict != "echo" and self._is_speech(probability, rms)
+        return self._stop_edge() if self.speaking else self._start_edge(verdict)
 
     def _is_speech(self, probability: float, rms: float) -> bool:
         settings = self._settings
@@ -93,9 +97,9 @@ class Gate:
         below_peak: float = self._peak * 10.0 ** (-BELOW_PEAK_DB / 20)
         return rms >= max(settings.min_rms, self._floor.rms * ABOVE_FLOOR, below_peak)
 
-    def _start_edge(self) -> Edge:
+    def _start_edge(self, verdict: Verdict) -> Edge:
         self.run_frames = self.run_frames + 1 if self.active else 0
-        if self.run_frames * self._settings.frame_ms < self._settings.onset_ms:
+        if verdict == "unsure" or self.run_frames * self._settings.frame_ms < self._settings.onset_ms:
             return ""
         self.speaking = True
         self.silent_frames = 0

@@ -23,8 +23,9 @@ from agent.conversation.events import (
 )
 from agent.errors import AsrError, LimitReached
 from agent.hearing.detector import Frame, SpeechDetector
+from agent.hearing.echo import EchoGuard
 from agent.hearing.port import HEARING_RATE, Asr, AsrStream, Hypothesis, Pcm, Vad
-from agent.settings import VadSettings
+from agent.settings import EchoSettings, VadSettings
 
 PIECE_SAMPLES = HEARING_RATE * 40 // 1000
 """The recogniser gets audio in pieces of this length."""
@@ -37,6 +38,9 @@ costs no decoding and gives no words. Until then its last second is kept. Whispe
 voiced; the recogniser could not read it."""
 BACKLOG_SAMPLES = HEARING_RATE * 5
 """Audio kept while the recogniser's stream is being opened; beyond it the oldest is dropped."""
+ECHO_SURE_MS = 150
+"""Echo that much before an onset is silence to the recogniser. Later, the first sounds of a person
+may lie in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,18 @@ class HearingLoop:
     opens the recogniser's stream, settles the text when speech stops, and closes the stream.
     """
 
-    def __init__(self, vad: Vad, asr: Asr, settings: VadSettings, clock: Clock, post: Callable[[Event], None]) -> None:
-        self._detector = SpeechDetector(vad, settings)
+    def __init__(
+        self,
+        vad: Vad,
+        asr: Asr,
+        settings: VadSettings,
+        clock: Clock,
+        post: Callable[[Event], None],
+        echo: EchoSettings | None = None,
+    ) -> None:
+        self._echo = echo or EchoSettings()
+        self._guard = EchoGuard(self._echo)
+        self._detector = SpeechDetector(vad, settings, self._guard)
         self._asr = asr
         self._settings = settings
         self._clock = clock
@@ -65,7 +79,7 @@ class HearingLoop:
         self._wanted: _Wanted | None = None
         self._utterance = 0
         self._voiced_steps = 0
-        self._before: deque[Pcm] = deque()
+        self._before: deque[Frame] = deque()
         self._piece: deque[Pcm] = deque()
         self._proven = False
         self._pushed_samples = 0
@@ -79,8 +93,12 @@ class HearingLoop:
     def hear(self, pcm: Pcm) -> None:
         """Microphone audio, 16 kHz mono int16, any length; its last sample is heard now."""
         now_us = self._clock.now_us()
-        for frame in self._detector.feed(pcm):
+        for frame in self._detector.feed(pcm, now_us):
             self._take(frame, now_us)
+
+    def played(self, frame: Pcm | None) -> None:
+        """What is played from now on for 20 ms: int16 mono 48 kHz, shape (960,), or None for silence."""
+        self._guard.played(frame, self._clock.now_us())
 
     def apply(self, decision: Decision) -> None:
         """Carries out `AsrFinalize` and `AsrReset`; other decisions are not for hearing."""
@@ -90,31 +108,33 @@ class HearingLoop:
         elif isinstance(decision, AsrReset):
             self._reset()
 
-    def configure(self, settings: VadSettings) -> None:
+    def configure(self, settings: VadSettings, echo: EchoSettings | None = None) -> None:
         """Thresholds from now on; engine, frame length and aggressiveness stay until the next session."""
         self._settings = settings
         self._detector.configure(settings)
+        self._echo = echo or self._echo
+        self._guard.configure(self._echo)
 
     # ── audio ────────────────────────────────────────────────────────────────────────────
 
     def _take(self, frame: Frame, now_us: int) -> None:
         end_us = now_us - _us(frame.ago_samples)
         if frame.edge == "started":
-            self._start(end_us - _us(frame.run_samples))
+            self._start(frame, end_us - _us(frame.run_samples))
         if frame.speaking or frame.edge == "stopped":
-            self._piece.append(frame.pcm)
+            self._piece.append(np.zeros_like(frame.pcm) if frame.echo else frame.pcm)
             self._tell_voiced(frame.voiced_ms)
             self._push_piece(frame.voiced_ms)
         else:
-            self._keep_before(frame.pcm)
+            self._keep_before(frame)
         if frame.edge == "stopped":
             self._stop(end_us - _us(frame.silent_samples), frame.voiced_ms)
 
-    def _start(self, onset_us: int) -> None:
+    def _start(self, frame: Frame, onset_us: int) -> None:
         self._utterance += 1
         self._voiced_steps = 0
         self._proven = False
-        self._piece = deque(self._before)
+        self._piece = self._preroll(frame.run_samples)
         self._before.clear()
         if self._stream is None:
             self._wake.set()
@@ -132,11 +152,23 @@ class HearingLoop:
             self._voiced_steps = voiced_ms // VOICED_STEP_MS
             self._post(SpeechVoiced(utterance=self._utterance, voiced_ms=voiced_ms))
 
-    def _keep_before(self, pcm: Pcm) -> None:
-        self._before.append(pcm)
-        kept_ms = self._settings.preroll_ms + self._settings.onset_ms
-        while (len(self._before) + 1) * pcm.size * 1000 > kept_ms * HEARING_RATE:
+    def _keep_before(self, frame: Frame) -> None:
+        self._before.append(frame)
+        kept_ms = self._settings.preroll_ms + max(self._settings.onset_ms, self._echo.hold_ms)
+        while (len(self._before) + 1) * frame.pcm.size * 1000 > kept_ms * HEARING_RATE:
             self._before.popleft()
+
+    def _preroll(self, run_samples: int) -> deque[Pcm]:
+        """What came before the frame that ends `run_samples` of speech."""
+        piece: deque[Pcm] = deque()
+        ago = 0
+        for frame in reversed(self._before):
+            ago += frame.pcm.size
+            if ago + frame.pcm.size > run_samples + self._settings.preroll_ms * HEARING_RATE // 1000:
+                break
+            sure = ago > run_samples + ECHO_SURE_MS * HEARING_RATE // 1000
+            piece.appendleft(np.zeros_like(frame.pcm) if frame.echo and sure else frame.pcm)
+        return piece
 
     def _push_piece(self, voiced_ms: int) -> None:
         self._proven = self._proven or voiced_ms >= PROVEN_VOICED_MS
