@@ -255,7 +255,7 @@ class Answering:
             self._proceed(reply, now_us)
 
     def on_started(self, fact: e.PlaybackStarted) -> None:
-        if (reply := self._live(fact.reply_id)) and not self.paused:
+        if (reply := self._live(fact.reply_id)) and reply.playback.state == "waiting":
             reply.playback.started()
             self._status(reply, "speaking")
 
