@@ -77,3 +77,12 @@ def test_a_brain_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return App(load(None, {}, overrides).settings).engines.names
 
     assert run_virtual(names())["brain"] == "parrot"
+
+
+def test_the_settings_that_it_shows_are_possible(tmp_path: Path) -> None:
+    shown = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert shown
+    for number, text in enumerate(shown):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text, encoding="utf-8")
+        load(path, {})
