@@ -109,7 +109,7 @@ class Playback:
 
     @property
     def said_text(self) -> str:
-        return " ".join(s.text for s in self.said if not s.failed)
+        return " ".join(s.text for s in self.said if s.text and not s.failed)
 
     @property
     def lost_text(self) -> str:

@@ -120,6 +120,15 @@ def test_a_failed_chunk_is_lost():
     assert found.heard(200) == ("One two.", "")
 
 
+def test_a_chunk_of_which_only_silence_was_played_leaves_no_gap_in_the_text():
+    found = playback("One two.")
+    found.say("Three.", "claim", ())
+    found.say("Four.", "claim", ())
+    synthesise(found, 1, "", 200)
+    found.failed(1)
+    assert (found.said_text, found.lost_text) == ("One two. Four.", "Three.")
+
+
 def test_words_of_a_chunk_that_broke_off_are_not_forgotten():
     """Synthesis broke off behind words that had been played: their audio is told, then the failure."""
     found = Playback()
