@@ -39,14 +39,14 @@ BAR_COLUMNS = 40
 
 
 def show_transcript(console: Console, entries: Sequence[Entry]) -> None:
-    """Who said what; what was not heard is struck through."""
+    """Who said what; what was not heard stands in brackets, struck through where the terminal can."""
     for turn in transcript(entries):
         if turn["user"]:
             console.print(Text.assemble((f"{turn['turn_id']:>4}  you    ", "bold cyan"), str(turn["user"])))
         replies = turn["agent"] if isinstance(turn["agent"], list) else []
         for reply in replies:
             if isinstance(reply, dict):
-                cut = f" {reply['unheard']}" if reply["unheard"] else ""
+                cut = f" ‹not heard: {reply['unheard']}›" if reply["unheard"] else ""
                 console.print(
                     Text.assemble(
                         ("      agent  ", "bold magenta"), str(reply["heard"]), (cut, "strike dim"),

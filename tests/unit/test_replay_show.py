@@ -34,6 +34,7 @@ def rows(text: str) -> dict[str, str]:
 def test_the_figures_are_shown_behind_the_transcript() -> None:
     text = shown("barge_in")
     assert "tell me a story" in text
+    assert "‹not heard:" in text, "also where nothing can be struck through"
     found = rows(text)
     assert found["turns interrupted"] == "1 of 2 (50%)"
     assert found["false interruptions"] == "1 of 2 suspected (50%)"
