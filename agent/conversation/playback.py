@@ -69,19 +69,17 @@ class Playback:
             self.state = "playing" if self.begun else "waiting"
 
     def synthesised(self, chunk: TtsChunk) -> None:
+        """A chunk lies in the playout: whole, or as far as its synthesis came."""
         if chunk.chunk < len(self.said):
-            self.said[chunk.chunk].audio = chunk
-            self.said[chunk.chunk].failed = False  # it was given up, and comes after all
+            said = self.said[chunk.chunk]
+            said.audio, said.failed = chunk, False  # even if it was given up: it comes after all
+            if chunk.text != said.text and said.text.startswith(chunk.text):
+                said.text, said.lost = chunk.text, said.text[len(chunk.text) :].strip()
 
     def failed(self, chunk: int) -> None:
-        """A chunk will not be synthesised, or no further than its audio so far."""
-        if chunk >= len(self.said):
-            return
-        said = self.said[chunk]
-        if said.audio is None:
-            said.failed = True
-        elif not said.lost:
-            said.text, said.lost = said.audio.text, said.text[len(said.audio.text) :].strip()
+        """A chunk will not be synthesised, or no further than its audio so far, which says itself how far."""
+        if chunk < len(self.said) and self.said[chunk].audio is None:
+            self.said[chunk].failed = True
 
     def give_up(self) -> None:
         """What has not been synthesised will not be waited for."""

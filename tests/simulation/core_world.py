@@ -133,7 +133,7 @@ class World:
         dice = self.dice
         kinds = {
             self._speak: 12, self._press_talk: 2, self._cut: 3, self._device: 2, self._restart: 1, self._nonsense: 2,
-            self._type: 4, self._answer_card: 2,
+            self._type: 4, self._answer_card: 2, self._link: 1,
             lambda: e.ControlStop(source="device:d1", reply_id=dice.choice(("", "", "r1"))): 2,
             lambda: e.ControlDone(source="device:d1"): 1,
             lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."): 1,
@@ -185,6 +185,13 @@ class World:
         if dice.random() < 0.7:
             self.at(dice.randint(0, 3_000), e.DeviceLeft(device_id="d2", reason="test"))
         return e.DeviceJoined(device_id="d2", transport="sim", speaker=dice.random() < 0.7, output_latency_ms=90)
+
+    def _link(self) -> e.Event:
+        """A page loses its commands while its media go on; they come back, or it is found to be gone."""
+        back = e.DeviceLink(device_id="d1", control=True)
+        gone = e.DeviceLeft(device_id="d1", reason="test")
+        self.at(self.dice.randint(100, 6_000), self.dice.choice((back, back, gone)))
+        return e.DeviceLink(device_id="d1", control=False)
 
     def _restart(self) -> e.Event:
         self._playing.clear()

@@ -2,36 +2,39 @@
 
 The microphone is a synthetic signal (a hum for speech, noise for noise), so the real voice detection
 runs; the recogniser, the brain, the tools and the voice are fakes that are late, fail, hang or die
-as the dice have it. The process may crash at any moment and start again on the stored timeline.
+as the dice have it. The user answers what they are asked, by voice, in writing or on the card, steers,
+reloads the page and loses its commands; the process may be killed at any moment, and starts again on
+what was stored by then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from agent.clock import Clock
+from agent.conversation import decisions as d
 from agent.conversation import events as e
-from agent.conversation.events import Json
-from agent.errors import AsrError, BrainError, ToolError, TtsError
-from agent.hearing.port import HEARING_RATE, Hypothesis, Pcm
+from agent.hearing.port import HEARING_RATE
 from agent.replay import replay
 from agent.session import Engines, Session
 from agent.settings import Settings
-from agent.speaking.port import Speech, SpokenWord
-from agent.thinking.port import Call, Delta, Prompt, ToolContext, ToolSpec
 from agent.timeline.entry import Entry
 from agent.timeline.memory import MemoryStore
-from tests.simulation.core_world import PHRASES, SENTENCES
+from tests.simulation.core_world import PHRASES
+from tests.simulation.fakes import FakeAsr, FakeBrain, FakeTool, FakeTts, FakeVad
 from tests.simulation.invariants import Invariants
 
 FRAME_US = 20_000
 SAMPLES = HEARING_RATE // 50
 SPEECH_MS = (250, 2_500)
+ANSWERS = ("yes", "yes send it", "no", "cancel that", "uh", "to bob instead")
+REST_MS = 120_000
+"""What is under way when the user has gone quiet ends within this."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,39 @@ class World:
         self.executed: dict[str, int] = {}
         self.length_ms = self.dice.randint(4_000, 14_000)
         self.sounds = self._sounds()
+        self.settings = self._settings()
         self.now_ms = 0
         self.session: Session | None = None
         self.crashes = 0
+        self.rules = Invariants()
+        """What the present process did and what it read, as far as it has been checked."""
+        self._seen = 0
+        self._planned: list[tuple[int, e.Event]] = []
         hum = np.arange(SAMPLES * 50)
         self._hum = (6_000 * np.sign(np.sin(2 * np.pi * 140 * hum / HEARING_RATE))).astype(np.int16)
         self._noise = np.random.default_rng(seed).normal(0, 3_000, SAMPLES * 50).astype(np.int16)
 
     def odd(self, share: float) -> bool:
         return self.faulty and self.dice.random() < share
+
+    def _settings(self) -> Settings:
+        dice = self.dice
+        return Settings.model_validate(
+            {
+                "echo": {"guard": dice.random() < 0.2},
+                "replies": {
+                    "steering": dice.choice(("now", "sentence", "after")),
+                    "model_timeout_ms": 4_000,
+                    "tool_timeout_ms": 3_000,
+                    "dead_air_ms": dice.choice((1_000, 5_000)),
+                },
+                "actions": {
+                    "low_risk": dice.choice(("policy", "policy", "ask")),
+                    "proposal_ms": dice.choice((2_000, 60_000)),
+                    "unknown_ms": dice.choice((2_000, 20_000)),
+                },
+            }
+        )
 
     def _sounds(self) -> list[Sound]:
         sounds, at = [], self.dice.randint(100, 1_500)
@@ -72,72 +99,154 @@ class World:
     def sounding(self) -> Sound | None:
         return next((s for s in self.sounds if s.start_ms <= self.now_ms < s.end_ms), None)
 
+    def committed(self) -> list[str]:
+        return [action_id for action_id, steps in self.rules.actions.items() if steps[-1] == "committed"]
+
     # ── the run ──────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> list[Entry]:
         """Play the conversation; returns its whole timeline, having checked it."""
-        crash_at = self.dice.randint(500, self.length_ms) if self.dice.random() < 0.3 else None
-        entries: list[Entry] = []
+        crashes = self.dice.choice((0, 0, 0, 1, 2))
+        crash_at = sorted(self.dice.randint(500, self.length_ms + 2_000) for _ in range(crashes))
         self.clock = Clock()
-        while True:
-            crashed = await self._life(entries, crash_at)
-            entries = await self.store.read("s", 0, 100_000)
-            if not crashed:
-                break
+        while await self._life(crash_at[0] if crash_at else None):
             self.crashes += 1
-            crash_at = None
+            crash_at = crash_at[1:]
+        entries = await self.store.read("s", 0, 100_000)
         self.check(entries)
         return entries
 
-    async def _life(self, stored: list[Entry], crash_at: int | None) -> bool:
-        engines = Engines(
-            FakeVad, FakeAsr(self), FakeBrain(self), [FakeTool(self, "look", "read"), FakeTool(self, "act", "write")],
-            FakeTts(self), lambda: 1.0, {},
-        )  # fmt: skip
-        session = Session("s", engines, self.store, self.clock, Settings())
+    async def _life(self, crash_at: int | None) -> bool:
+        """One process. Whether it was killed."""
+        tools = [
+            FakeTool(self, "look", "read"),
+            FakeTool(self, "act", "write", twice=self.dice.random() < 0.5),
+            FakeTool(self, "send", "write", high=True),
+            FakeTool(self, "undo", "write"),
+        ]
+        engines = Engines(FakeVad, FakeAsr(self), FakeBrain(self), tools, FakeTts(self), lambda: 1.0, {})
+        session = Session("s", engines, self.store, self.clock, self.settings)
+        stored = await self.store.read("s", 0, 100_000)
         session.restore(stored)
-        self.session = session
+        self.session, self.rules, self._seen, self._planned = session, Invariants(), 0, []
         running = asyncio.create_task(session.run())
         await session.ready.wait()
-        session.post(e.DeviceJoined(device_id="d1", transport="sim"))
-        quiet_ms = 0
-        while self.now_ms < self.length_ms or quiet_ms < 8_000:
+        session.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
+        while self.now_ms < self.length_ms or not self._at_rest():
             if crash_at is not None and self.now_ms >= crash_at:
+                self.store = await _copied(self.store)  # what the dying process still writes is lost
                 running.cancel()
                 await asyncio.wait([running])
                 return True
+            assert not running.done(), f"the session ended by itself: {running!r}"
             await self._tick(session)
-            quiet_ms = quiet_ms + 20 if self.now_ms >= self.length_ms else 0
+            self._follow(session)
         session.close("end")
         await running
         return False
+
+    def _at_rest(self) -> bool:
+        rules = self.rules
+        busy = (
+            rules.live() or rules.open_turn or rules.paused or rules.suspected or rules.queued or rules.open_actions()
+        )
+        assert not busy or self.now_ms < self.length_ms + REST_MS, f"it never comes to rest: {busy}"
+        return not busy and self.now_ms > self.length_ms + 1_000
+
+    def _follow(self, session: Session) -> None:
+        """Check what is new on the timeline, and let the user react to it."""
+        for entry in session.timeline.window()[self._seen - session.timeline.last_seq or None :]:
+            if entry.seq <= self._seen:
+                continue
+            self._seen = entry.seq
+            self.rules.see(entry.event)
+            if isinstance(entry.event, d.ActionProposed) and entry.event.ask and self.now_ms < self.length_ms:
+                self._plan_answer(entry.event.action_id)
+
+    def _plan_answer(self, action_id: str) -> None:
+        """By voice, in writing, on the card, on two cards at once, or not at all."""
+        dice, at = self.dice, self.now_ms + self.dice.randint(0, 5_000)
+        kind = dice.choice(("voice", "voice", "text", "card", "card", "nothing"))
+        if kind == "voice":
+            self.sounds = [s for s in self.sounds if s.end_ms < at or s.start_ms > at + 900]
+            self.sounds.append(Sound(at, at + 800, True, dice.choice(ANSWERS)))
+        elif kind == "text":
+            self._planned.append((at, e.TextInput(text=dice.choice(ANSWERS), source="device:d1")))
+        elif kind == "card":
+            card = e.ControlConfirm(action_id=action_id, accept=dice.random() < 0.7, source="device:d1")
+            self._planned.append((at, card))
+            if dice.random() < 0.3:
+                other = e.ControlConfirm(action_id=action_id, accept=not card.accept, source="device:d2")
+                self._planned.append((at + dice.choice((0, 20, 300)), other))
 
     async def _tick(self, session: Session) -> None:
         at_us = self.clock.now_us() // FRAME_US * FRAME_US + FRAME_US
         await self.clock.sleep_until(at_us)
         self.now_ms += 20
-        sound = self.sounding() if self.now_ms < self.length_ms else None
+        sound = self.sounding()
         offset = (self.now_ms // 20 % 50) * SAMPLES
         wave = self._hum if sound and sound.voiced else self._noise if sound else np.zeros(SAMPLES * 50, np.int16)
         session.hear(wave[offset : offset + SAMPLES])
         session.next_frame()
-        if self.now_ms < self.length_ms and self.dice.random() < 0.004:
-            session.post(self._command())
+        due = [fact for at_ms, fact in self._planned if at_ms <= self.now_ms]
+        self._planned = [(at_ms, fact) for at_ms, fact in self._planned if at_ms > self.now_ms]
+        if self.now_ms < self.length_ms and self.dice.random() < 0.006:
+            due.append(self._command(session))
+        for fact in due:
+            session.post(fact)
 
-    def _command(self) -> e.Event:
+    def _later(self, fact: e.Event, most_ms: int = 2_000) -> None:
+        self._planned.append((self.now_ms + self.dice.randint(20, most_ms), fact))
+
+    def _command(self, session: Session) -> e.Event:
         dice, source = self.dice, "device:d1"
         commands: list[Callable[[], e.Event]] = [
-            lambda: e.TextInput(text=dice.choice(PHRASES), source=source, event_id=f"client-{dice.randint(1, 4)}"),
-            lambda: e.ControlStop(source=source),
+            self._text, self._text, self._stop, self._stop, self._cut, self._cut, self._talk, self._device, self._link,
             lambda: e.ControlDone(source=source),
-            lambda: e.DeviceCut(source=source),
-            lambda: e.DeviceCut(source=source, undo=True),
-            lambda: e.ControlTalk(on=dice.random() < 0.4, source=source),
             lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."),
-            lambda: e.ControlDone(source=source),
+            lambda: e.ControlConfirm(action_id=dice.choice([*self.rules.actions, "r1:c1"]), accept=True, source=source),
             lambda: e.SettingsChanged(changes={"endpointing.floor_ms": dice.choice((0, 160, 99_999))}, source=source),
         ]  # fmt: skip
         return dice.choice(commands)()
+
+    def _text(self) -> e.Event:
+        """Perhaps a repeat of one that was sent before."""
+        dice = self.dice
+        when = dice.choice(("", "", "now", "sentence", "after"))
+        return e.TextInput(
+            text=dice.choice(PHRASES), source="device:d1", event_id=f"client-{dice.randint(1, 9)}", when=when
+        )
+
+    def _played(self) -> e.Played | None:
+        """Where a device is, if it can tell: somewhat behind what was sent."""
+        at = self.session.position() if self.session and self.dice.random() < 0.6 else None
+        return e.Played(at[0], max(0, at[1] - self.dice.randint(-2_000, 9_000))) if at else None
+
+    def _stop(self) -> e.Event:
+        return e.ControlStop(source="device:d1", reply_id=self.dice.choice(("", "", "r1")), played=self._played())
+
+    def _cut(self) -> e.Event:
+        dice = self.dice
+        if dice.random() < 0.5:
+            self._later(e.DeviceCut(source="device:d1", undo=True), 800)
+        return e.DeviceCut(source="device:d1", played=self._played())
+
+    def _talk(self) -> e.Event:
+        self._later(e.ControlTalk(on=False, source="device:d1"), 3_000)
+        return e.ControlTalk(on=True, source="device:d1")
+
+    def _device(self) -> e.Event:
+        """The page is loaded again, or a second one comes and goes."""
+        if self.dice.random() < 0.5:
+            self._later(e.DeviceJoined(device_id="d1", transport="sim"), 500)
+            return e.DeviceLeft(device_id="d1", reason="test")
+        self._later(e.DeviceLeft(device_id="d2", reason="test"))
+        return e.DeviceJoined(device_id="d2", transport="sim", speaker=self.dice.random() < 0.7, output_latency_ms=90)
+
+    def _link(self) -> e.Event:
+        """The page's commands are lost for a while."""
+        self._later(e.DeviceLink(device_id="d1", control=True))
+        return e.DeviceLink(device_id="d1", control=False)
 
     # ── the oracle ───────────────────────────────────────────────────────────────────────
 
@@ -150,146 +259,16 @@ class World:
             except AssertionError as error:
                 error.add_note(f"at seq {entry.seq}, {entry.t_ms} ms")
                 raise
-        held = any(isinstance(x.event, e.ControlTalk) for x in entries)
-        if not held:  # a talk button that is never released holds its turn, and that is right
-            rules.finish()
-        started = {x.event.idempotency_key for x in entries if x.event.type == "action.started"}  # type: ignore[attr-defined]
+        rules.finish()
+        started = {x.event.idempotency_key for x in entries if isinstance(x.event, d.ActionStarted)}
         for key, times in self.executed.items():
             assert times == 1, f"{key} ran {times} times"
             assert key in started, f"{key} ran without a durable action.started"
         assert not replay(entries)
 
 
-class FakeVad:
-    name = "fake"
-    frame_samples = HEARING_RATE // 100
-
-    def probability(self, frame: Pcm) -> float:
-        return float(np.abs(frame).max() > 500)
-
-    def reset(self) -> None:
-        pass
-
-
-class FakeAsr:
-    """Hears the words of the sound that is playing while audio is pushed."""
-
-    name = "fake"
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def start(self) -> None:
-        pass
-
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> FakeStream:
-        if self.world.odd(0.1):
-            raise AsrError("no worker")
-        return FakeStream(self.world, on_partial)
-
-    async def close(self) -> None:
-        pass
-
-
-class FakeStream:
-    def __init__(self, world: World, on_partial: Callable[[str], None]) -> None:
-        self.world, self.on_partial = world, on_partial
-        self.heard: list[Sound] = []
-
-    def push(self, pcm: Pcm) -> None:
-        sound = self.world.sounding()
-        if sound is not None and sound not in self.heard:
-            self.heard.append(sound)
-        if sound is not None:
-            done = (self.world.now_ms - sound.start_ms) / (sound.end_ms - sound.start_ms)
-            words = sound.words.split()
-            before = " ".join(s.words for s in self.heard[:-1])
-            self.on_partial(f"{before} {' '.join(words[: round(done * len(words))])}".strip())
-
-    async def settle(self) -> Hypothesis:
-        heard = list(self.heard)
-        if self.world.odd(0.08):
-            raise AsrError("died")
-        await asyncio.sleep(self.world.dice.choice((0.005, 0.02, 0.3)) if not self.world.odd(0.03) else 5)
-        text = " ".join(s.words for s in heard).strip()
-        return Hypothesis(text, understood=bool(text) and self.world.dice.random() < 0.85)
-
-    def reset(self) -> None:
-        self.heard = []
-
-    async def close(self) -> None:
-        pass
-
-
-class FakeBrain:
-    name = "fake"
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def start(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    async def respond(self, prompt: Prompt) -> AsyncIterator[Delta | Call]:
-        dice = self.world.dice
-        calls = {m.call_id for m in prompt.messages if m.role == "call"}
-        answered = {m.call_id for m in prompt.messages if m.role == "result"}
-        assert calls <= answered, "a dangling tool call in a prompt"
-        await asyncio.sleep(dice.choice((0.001, 0.001, 0.3, 1.5)))
-        if self.world.odd(0.04):
-            raise BrainError("down")
-        if self.world.odd(0.02):
-            await asyncio.sleep(3_600)
-        for piece in dice.choice(SENTENCES).split(" "):
-            yield Delta(piece + " ")
-            await asyncio.sleep(dice.choice((0, 0, 0.03)))
-        for _ in range(dice.choice((0, 0, 1, 2))):
-            yield Call(f"c{dice.randint(0, 10**9)}", dice.choice(("look", "act", "missing")), {})
-
-
-class FakeTool:
-    def __init__(self, world: World, name: str, effect: e.Effect) -> None:
-        self.world = world
-        self.spec = ToolSpec(name, "", {}, effect)
-
-    async def preflight(self) -> str:
-        return ""
-
-    async def run(self, arguments: Mapping[str, Json], context: ToolContext) -> Json:
-        dice, world = self.world.dice, self.world
-        if self.spec.effect == "write":
-            key = context.idempotency_key
-            world.executed[key] = world.executed.get(key, 0) + 1
-        await asyncio.sleep(dice.choice((0.001, 0.2, 2.0)) if not world.odd(0.05) else 3_600)
-        if world.odd(0.15):
-            raise ToolError("it broke", "unreachable")
-        return {"ok": True}
-
-
-class FakeTts:
-    name = "fake"
-    sample_rate = 48_000
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def start(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    async def synthesize(self, text: str, speed: float = 1.0) -> AsyncIterator[Speech]:
-        await asyncio.sleep(self.world.dice.choice((0.001, 0.001, 0.2)))
-        if self.world.odd(0.04):
-            raise TtsError("no voice")
-        end = at = 0
-        for word in text.split():
-            start = 0 if end == 0 else end + 1
-            end = text.index(word, start) + len(word)
-            samples = 4_800 * max(1, len(word) // 3)
-            yield Speech(np.full(samples, 1_000, np.int16), (SpokenWord(at, at + samples, end),))
-            at += samples
+async def _copied(store: MemoryStore) -> MemoryStore:
+    copy = MemoryStore()
+    if entries := await store.read("s", 0, 100_000):
+        await copy.append(entries)
+    return copy

@@ -69,9 +69,14 @@ class Invariants:
         self.keys: dict[str, str] = {}
         self.to_retry: set[str] = set()
         """Started actions that a restart may start once more, under the same key."""
+        self.asked_by: dict[str, str] = {}
+        """The replies that asked, by action."""
         self.owners: dict[str, str] = {}
         """Actions by the reply and call under which their result comes."""
         self.speakers: set[str] = set()
+        self.present: set[str] = set()
+        self.cut_off: set[str] = set()
+        """Devices that lost their commands."""
         self.queued: list[str] = []
         self.counts: dict[str, int] = {}
 
@@ -228,10 +233,8 @@ class Invariants:
         self.continues = event.continues
         if event.continues:
             self.counts["turn that continues"] = self.counts.get("turn that continues", 0) + 1
-            heard = [reply for reply in self.replies.values() if reply.text == self.ended_turns[event.continues]][
-                -1
-            ].heard
-            self.require(not heard, f"{event.turn_id} continues a turn whose answer was heard: {heard!r}")
+            answers = [x for x in self.replies.values() if x.text == self.ended_turns[event.continues]]
+            self.require(not answers[-1].heard, f"{event.turn_id} continues a turn whose answer was heard")
         self.open_turn = event.turn_id
 
     def on_turn_end(self, event: d.TurnEnd) -> None:
@@ -301,6 +304,7 @@ class Invariants:
         self._action(event.action_id, "proposed", ("",))
         if event.ask:
             self.asked[event.action_id] = False
+            self.asked_by[event.action_id] = event.reply_id
             self.answers.setdefault(f"{event.reply_id}:{event.call_id}", event.event_id)
 
     def on_control_confirm(self, event: e.ControlConfirm) -> None:
@@ -313,6 +317,11 @@ class Invariants:
             self.require(event.by != "policy", "policy confirmed what the user is asked about")
             said_yes = words.lower().replace(",", "").strip(".") in Actions().affirmations
             self.require(self.asked[event.action_id] or said_yes, f"confirmed by {words!r}")
+            asking = self.replies[self.asked_by[event.action_id]]
+            heard = asking.done == "completed"
+            self.require(heard or event.by not in ("voice", "typed"), "confirmed in words before it was heard")
+        else:
+            self.require(not self.out_of_control, "policy confirmed what nobody could have stopped")
         self._action(event.action_id, "confirmed", ("proposed",))
 
     def on_action_rejected(self, event: d.ActionRejected) -> None:
@@ -359,17 +368,36 @@ class Invariants:
 
     def on_session_closed(self, event: e.SessionClosed) -> None:
         self.queued.clear()
-        self.speakers.clear()
+        self._nobody()
 
     def on_session_resumed(self, event: e.SessionResumed) -> None:
-        self.speakers.clear()
+        self._nobody()
         self.to_retry = {action_id for action_id, steps in self.actions.items() if steps[-1] == "started"}
 
+    def _nobody(self) -> None:
+        self.speakers.clear()
+        self.present.clear()
+        self.cut_off.clear()
+
+    @property
+    def out_of_control(self) -> bool:
+        return bool(self.present) and self.present <= self.cut_off
+
+    def on_device_link(self, event: e.DeviceLink) -> None:
+        (self.cut_off.discard if event.control else self.cut_off.add)(event.device_id)
+
     def on_device_joined(self, event: e.DeviceJoined) -> None:
+        self.present.add(event.device_id)
         (self.speakers.add if event.speaker else self.speakers.discard)(event.device_id)
 
     def on_device_left(self, event: e.DeviceLeft) -> None:
         self.speakers.discard(event.device_id)
+        self.present.discard(event.device_id)
+        self.cut_off.discard(event.device_id)
+
+    def open_actions(self) -> list[str]:
+        """Actions that wait for something or go on."""
+        return [key for key, steps in self.actions.items() if steps[-1] in ("proposed", "confirmed", "started")]
 
     # ── the end ──────────────────────────────────────────────────────────────────────────
 
@@ -383,7 +411,6 @@ class Invariants:
         self.require(not self.queued, f"steering {self.queued} was never applied")
         missing = [key for key in self.cancels if key not in self.acked]
         self.require(not missing, f"never acked: {missing}")
-        begun = [key for key, steps in self.actions.items() if steps[-1] in ("proposed", "confirmed", "started")]
-        self.require(not begun, f"actions {begun} are in progress for ever")
+        self.require(not self.open_actions(), f"actions {self.open_actions()} are in progress for ever")
         for turn_id, text in self.ended_turns.items():
             self.require(not text or turn_id in self.answered, f"turn {turn_id} ({text!r}) was never answered")

@@ -17,7 +17,7 @@ from agent.settings import Settings
 from agent.thinking.port import Delta
 from agent.timeline.memory import MemoryStore
 from agent.timeline.projections.transcript import transcript
-from tests.simulation.driver_world import FakeVad
+from tests.simulation.fakes import FakeVad
 from tests.unit.test_session import Beeper, Deaf, Script, play
 from tests.unit.test_session_traps import last
 

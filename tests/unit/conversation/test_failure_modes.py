@@ -143,6 +143,24 @@ def test_what_was_shown_and_not_spoken_is_told_apart():
     assert (cut.heard_text, cut.unheard_text) == ("One two", "three. Four.")
 
 
+def test_a_chunk_that_broke_off_is_never_taken_for_whole():
+    """Its end is played before the failure is told: nothing that was not synthesised was heard."""
+    script = Script().types().thinks("One two three.")
+    script.plays(2)
+    say = script.one(d.TtsSay)
+    words = (e.Word(0, WORD_SAMPLES, 3), e.Word(WORD_SAMPLES, 2 * WORD_SAMPLES, 7))
+    script.post(
+        e.TtsChunk(
+            reply_id="r1", chunk=0, text="One two", phase=say.phase, rests_on=(), start_sample=0,
+            samples=2 * WORD_SAMPLES, words=words,
+        )
+    )  # fmt: skip
+    script.post(e.TtsFailed(reply_id="r1", chunk=0, message="the voice broke"))
+    found = script.one(d.PlaybackStop)
+    assert (found.heard_text, found.unheard_text) == ("One two", "three.")
+    assert script.one(d.ReplyDone).outcome == "failed"
+
+
 # ── cancellations ────────────────────────────────────────────────────────────────────────
 
 
