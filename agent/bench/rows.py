@@ -263,11 +263,17 @@ def _cpu_row(single: Single) -> Row:
 
 def _page_row(page: PageCuts) -> Row:
     stage = "first loud microphone quantum → zero in the page's graph"
-    budget, how = Budget({50: 20}), "Chromium, the page's own events"
-    if not page.cuts_ms:
+    budget, how = Budget({50: 20}), "Chromium, from what came by in its audio graph"
+    if page.lane_cuts_ms and page.cuts_ms:
+        how += f" (its own events: {percentile(page.cuts_ms, 50):.1f} ms)"
+    elif page.cuts_ms:
+        how = "Chromium, the page's own events"
+    cuts_ms = page.lane_cuts_ms or page.cuts_ms
+    if not cuts_ms:
         return Row(stage, str(budget), f"not measured: {page.missing}", 0, how)
-    row = _times(stage, budget, page.cuts_ms, f"{how}; {page.output_ms:.0f} ms of output latency behind it", digits=1)
-    total = percentile(page.cuts_ms, 50) + page.output_ms
+    how += f"; {page.output_ms:.0f} ms of output latency behind it" + f"; {page.missed} missed" * bool(page.missed)
+    row = _times(stage, budget, cuts_ms, how, digits=1)
+    total = percentile(cuts_ms, 50) + page.output_ms
     within = bool(row.within) and total <= 60
     data = row.data | {"output_ms": page.output_ms, "to_ear_ms": total}
     return Row(stage, f"{budget}; 60 ms to the ear", row.measured, row.n, row.how, within, data)

@@ -59,6 +59,11 @@ def test_budgets_are_judged():
     found = rows(measured(append_ms=[0.5] * 99 + [11.0], page=PageCuts([8.0, 9.0], output_ms=40.0)))
     assert row(found, "append").within
     assert row(found, "microphone quantum").within
+    lanes = PageCuts([9.0], output_ms=40.0, lane_cuts_ms=[6.0, 7.0], missed=1)
+    page = next(row for row in rows(measured(page=lanes)) if "graph" in row.stage)
+    assert page.measured.startswith("6.5")
+    assert "its own events: 9.0 ms" in page.how
+    assert "1 missed" in page.how
     found = rows(measured(append_ms=[0.5, 30.0], page=PageCuts([8.0, 9.0], output_ms=60.0)))
     assert not row(found, "append").within
     assert not row(found, "microphone quantum").within
