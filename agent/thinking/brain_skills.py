@@ -11,36 +11,22 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.clock import Clock
-from agent.conversation.events import Json
 from agent.errors import BrainError, ToolError
 from agent.thinking.libraries import Libraries
-from agent.thinking.port import Call, Delta, Message, Prompt, UserContext
+from agent.thinking.port import Call, Delta, Message, Prompt
 from agent.thinking.tools.catalogue import SKILLS
+from agent.thinking.tools.confession import confession
+from agent.thinking.tools.earlier import Earlier
+from agent.thinking.tools.recall import RECALLING
 from agent.thinking.tools.recognise import NEVER, WRITE_SCORE, Recogniser
-from agent.thinking.tools.skill import Answer, Ask, Past, Say
+from agent.thinking.tools.skill import Answer, Ask, Past, Say, Skill, Steer
+from agent.thinking.tools.steering import Steering, adds
+from agent.thinking.tools.utterance import normalise
+from agent.thinking.tools.wording import Wording, lower_first, unrepeated
 
-REMEMBERED_TURNS = 2
-"""A follow-up refers to a call at most so many turns back."""
-
-_NOT_UNDERSTOOD = (
-    "Sorry, I didn't understand that. You can ask me what I can do.",
-    "I still didn't get that. Try something like: what time is it in Tokyo?",
-    "Sorry, that's not something I know. Say help to hear what I can do.",
-)
-_NOT_HEARD = (
-    "Sorry, I didn't catch that.",
-    "I didn't catch that either. Could you say it in other words?",
-    "Sorry, I still don't understand. You can type it, too.",
-)
-_APOLOGIES = {
-    "permission": "Sorry, I'm not allowed to do that.",
-    "unreachable": "Sorry, I can't do that right now.",
-    "timeout": "Sorry, that took too long, so I gave up.",
-    "crash": "Sorry, something went wrong and I couldn't do that.",
-}
 _SENTENCE = re.compile(r"[^.!?]*[.!?]+(?:\s+|$)|[^.!?]+$")
 
 
@@ -54,15 +40,19 @@ class _Turn:
 
 
 class SkillsBrain:
-    """Implements the `Brain` port. `libraries` is warmed up by `start` and closed by `close`."""
+    """Implements the `Brain` port. `libraries` is warmed up by `start` and closed by `close`.
+
+    `own`: skills besides the built-in ones, asked before them.
+    """
 
     name = "skills"
 
-    def __init__(self, libraries: Libraries | None = None) -> None:
+    def __init__(self, libraries: Libraries | None = None, own: Sequence[Skill] = ()) -> None:
         self._libraries = libraries or Libraries()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="skills")
+        self._skills = (*own, *SKILLS)
         self._recogniser: Recogniser | None = None
-        self._skills = {tool: skill for skill in SKILLS for tool in skill.phrases}
+        self._wording = Wording(self._skills)
 
     async def start(self) -> None:
         """Build the recogniser and load the libraries, off the event loop. May be called again.
@@ -70,7 +60,7 @@ class SkillsBrain:
         if self._recogniser is None:
             async with Clock().external():
                 loop = asyncio.get_running_loop()
-                self._recogniser = await loop.run_in_executor(self._executor, Recogniser, SKILLS)
+                self._recogniser = await loop.run_in_executor(self._executor, Recogniser, self._skills)
         try:
             await self._libraries.start()
         except ToolError as error:
@@ -82,78 +72,113 @@ class SkillsBrain:
 
     async def respond(self, prompt: Prompt) -> AsyncIterator[Delta | Call]:
         """One step. Raises `BrainError` before `start` and for a prompt without a user message."""
-        turn = _taken_apart(prompt.messages)
-        calls = [message for message in turn.after if message.role == "call"]
-        if calls:
-            for text in _sentences(self._told(calls, turn.after, prompt.user)):
+        if self._recogniser is None:
+            raise BrainError("The brain has not been started.")
+        about = _About(self._recogniser, self._wording, prompt)
+        if any(message.role == "call" for message in about.turn.after):
+            for text in _sentences(about.told()):
                 yield Delta(text)
                 await asyncio.sleep(0)
             return
-        for note, result in _untold(turn):
-            yield Delta(self._noted(note, result, prompt.user) + " ")
-        answers = self._answers(turn, prompt)
+        for text in about.notes():
+            yield Delta(text + " ")
         available = {tool.name for tool in prompt.tools}
+        answers = about.answers()
         number = 0
-        for answer in answers:
+        for at, answer in enumerate(answers, 1):
             if isinstance(answer, Say):
-                for text in _sentences(answer.text):
+                for text in _sentences(answer.text + (" " if at < len(answers) else "")):
                     yield Delta(text)
-            elif answer.tool not in available:
-                yield Delta("Sorry, I can't do that at the moment, because a part of me is not working. ")
-            else:
+            elif isinstance(answer, Ask) and answer.tool in available:
                 number += 1
                 yield Call(f"c{number}", answer.tool, dict(answer.arguments))
+            else:
+                yield Delta("Sorry, I can't do that at the moment, because a part of me is not working. ")
             await asyncio.sleep(0)
 
-    def _answers(self, turn: _Turn, prompt: Prompt) -> list[Answer]:
-        if self._recogniser is None:
-            raise BrainError("The brain has not been started.")
-        past = self._past(turn, prompt)
-        bounds = {
-            tool.name: WRITE_SCORE if tool.reversible else NEVER for tool in prompt.tools if tool.effect == "write"
-        }
-        found = self._recogniser.recognise(turn.user.text, past, bounds) if turn.user.understood else []
-        return found or [Say(_confession(turn))]
 
-    def _past(self, turn: _Turn, prompt: Prompt) -> Past:
-        users = [message for message in turn.before if message.role == "user" and message.text]
-        replies = [message for message in turn.before if message.role == "agent" and (message.text or message.cut)]
-        reply = replies[-1] if replies else Message("agent")
-        past = Past(prompt.user, [message.text for message in users], None, None, reply.text, reply.cut)
-        call, result = _last_call(turn.before)
-        if call is not None:
-            return Past(prompt.user, past.said, Ask(call.name, call.arguments), result, past.heard, past.cut)
-        if users and users[-1].understood and self._recogniser is not None:
-            earlier = self._recogniser.recognise(users[-1].text, Past(prompt.user), {})
-            if earlier and isinstance(earlier[-1], Ask):
-                return Past(prompt.user, past.said, earlier[-1], None, past.heard, past.cut)
-        return past
+class _About:
+    """What one prompt is about."""
 
-    def _told(self, calls: Sequence[Message], after: Sequence[Message], user: UserContext) -> str:
+    def __init__(self, recogniser: Recogniser, wording: Wording, prompt: Prompt) -> None:
+        self.turn = _taken_apart(prompt.messages)
+        self._recogniser = recogniser
+        self._wording = wording
+        self._user = prompt.user
+        self._writes = {tool.name: tool for tool in prompt.tools if tool.effect == "write"}
+        self._earlier = Earlier(self.turn.before, self._steers)
+
+    def answers(self) -> list[Answer]:
+        """What the user's words ask for; never empty, no `Steer` among them."""
+        user = self.turn.user
+        found = self._recognised(user, self._past(), guess=True)
+        steering = Steering(self._earlier, self._wording, self._user, self._again, frozenset(self._writes))
+        if len(found) == 1 and isinstance(found[0], Steer):
+            return steering.answers(found[0])
+        if found and adds(normalise(user.text).text) and not any(_tool(one) in self._writes for one in found):
+            found = [*(one for one in steering.outstanding() if one not in found), *found]
+        return found or [Say(confession(self.turn.before, understood=user.understood))]
+
+    def told(self) -> str:
+        """What came of this reply's calls, without what was heard of it before and, where the user
+        said so, in short."""
+        after, past = self.turn.after, self._past()
         results = {message.call_id: message for message in after if message.role == "result"}
-        parts = [self._phrase(call, results.get(call.call_id), user) for call in calls]
+        calls = [message for message in after if message.role == "call"]
+        in_short = self._recognised(self.turn.user, past) == [Steer("shorter")]
+        parts = [self._wording.told(call, results.get(call.call_id), self._user, in_short=in_short) for call in calls]
+        again = len(calls) == 1 and past.last is not None and past.last.tool == calls[0].name
+        if again and self._earlier.fresh and self._earlier.cut and calls[0].name not in self._writes:
+            parts = [unrepeated(parts[0], self._earlier.reply.text)]
         return " ".join(dict.fromkeys(parts))
 
-    def _phrase(self, call: Message, result: Message | None, user: UserContext) -> str:
-        if result is None:
-            return "I didn't do that."
-        if result.error_class:
-            return _apology(result)
-        skill = self._skills.get(call.name)
-        if skill is None:
-            return "That's done."
-        try:
-            return skill.phrases[call.name](call.arguments, result.content, user)
-        except (KeyError, ValueError, TypeError) as error:
-            raise BrainError(f"The result of {call.name} is not in a shape that I know.") from error
+    def notes(self) -> list[str]:
+        """What the user should know before anything else; in the skill's own words where it stands behind a result."""
+        found = []
+        for note, result in _untold(self.turn):
+            if result is not None and self._wording.knows(result.name):
+                done = self._wording.told(result, result, self._user)
+                found.append(f"By the way, although you interrupted me: {lower_first(done)}")
+            else:
+                found.append(f"By the way, {lower_first(note.text.strip().rstrip('.'))}.")
+        return found
 
-    def _noted(self, note: Message, result: Message | None, user: UserContext) -> str:
-        """A note in a sentence; in the skill's own words where it stands behind a result."""
-        if result is not None and result.name in self._skills:
-            done = self._phrase(result, result, user)
-            return f"By the way, although you interrupted me: {_lower_first(done)}"
-        text = note.text.strip().rstrip(".")
-        return f"By the way, {_lower_first(text)}."
+    def _recognised(self, user: Message, past: Past, *, guess: bool = False) -> list[Answer]:
+        if not user.understood:
+            return []
+        bounds = {name: WRITE_SCORE if tool.reversible else NEVER for name, tool in self._writes.items()}
+        return self._recogniser.recognise(user.text, past, bounds if guess else {})
+
+    def _steers(self, user: Message) -> bool:
+        found = self._recognised(user, Past(self._user)) if user.text else []
+        return any(
+            isinstance(answer, Steer) or (isinstance(answer, Ask) and answer.tool in RECALLING) for answer in found
+        )
+
+    def _again(self, user: Message) -> list[Answer]:
+        """What an earlier turn asked for, as it was understood then."""
+        before = self.turn.before
+        at = next((at for at, message in enumerate(before) if message is user), 0)
+        return self._recognised(user, self._past_of(Earlier(before[:at], self._steers)), guess=True)
+
+    def _past(self) -> Past:
+        """With what was asked for last, even where nothing has come of it."""
+        earlier, matter = self._earlier, self._earlier.matter
+        past = self._past_of(earlier)
+        if matter is not None and not matter.done and matter.user.understood:
+            asked = [answer for answer in self._again(matter.user) if isinstance(answer, Ask)]
+            if asked:
+                return replace(past, last=asked[-1], result=None)
+        return past
+
+    def _past_of(self, earlier: Earlier) -> Past:
+        done, reply = earlier.last_done, earlier.reply
+        last, result = (done.ask, done.result) if done else (None, None)
+        return Past(self._user, earlier.said, last, result, reply.text, reply.cut)
+
+
+def _tool(answer: Answer) -> str:
+    return answer.tool if isinstance(answer, Ask) else ""
 
 
 def _taken_apart(messages: Sequence[Message]) -> _Turn:
@@ -175,50 +200,6 @@ def _untold(turn: _Turn) -> list[tuple[Message, Message | None]]:
             behind = messages[at - 1] if at and messages[at - 1].role == "result" else None
             found.append((message, behind))
     return found
-
-
-def _last_call(before: Sequence[Message]) -> tuple[Message | None, Json]:
-    """The latest call and its content, unless it is more than `REMEMBERED_TURNS` turns back."""
-    results: dict[str, Json] = {}
-    turns = 0
-    for message in reversed(before):
-        if message.role == "user":
-            turns += 1
-            if turns >= REMEMBERED_TURNS:
-                break
-        elif message.role == "result":
-            results.setdefault(message.call_id, message.content)
-        elif message.role == "call":
-            return message, results.get(message.call_id)
-    return None, None
-
-
-def _confession(turn: _Turn) -> str:
-    """What is said when nothing was understood; different each time in a row."""
-    in_a_row = 0
-    for message in reversed(turn.before):
-        if message.role == "agent":
-            if not (message.text + message.cut).startswith(_NOT_UNDERSTOOD + _NOT_HEARD):
-                break
-            in_a_row += 1
-    choices = _NOT_UNDERSTOOD if turn.user.understood else _NOT_HEARD
-    return choices[in_a_row % len(choices)]
-
-
-def _apology(result: Message) -> str:
-    """What went wrong, in the tool's own words where those are for the user."""
-    if result.error_class == "unknown" and result.text:
-        return result.text
-    if result.error_class in ("input", "not_found") and result.text:
-        return result.text if result.text.startswith("There") else f"Sorry, {_lower_first(result.text)}"
-    general = _APOLOGIES.get(result.error_class, _APOLOGIES["crash"])
-    return (
-        f"{general} {result.text}" if result.text and result.error_class in ("permission", "unreachable") else general
-    )
-
-
-def _lower_first(text: str) -> str:
-    return text if text.startswith(("I ", "I'")) else text[:1].lower() + text[1:]
 
 
 def _sentences(text: str) -> list[str]:

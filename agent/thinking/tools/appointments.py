@@ -69,6 +69,13 @@ def _instead(slots: Slots, past: Past) -> Answer | None:
     return Ask(past.last.tool, {**kept, "old": past.last.arguments.get("at", ""), **change})
 
 
+def _other_day(slots: Slots, past: Past) -> Answer | None:
+    """`what about friday` after another day's appointments."""
+    if past.last is None or past.last.tool != "list_appointments":
+        return None
+    return _list({"day": slots.get("day") or slots.get("weekday")}, past)
+
+
 def _with(slots: Slots, past: Past) -> Answer | None:
     """`with bob instead`, while it waits to be confirmed."""
     if past.last is None or past.last.tool != "add_appointment" or "uid" in fields_of(past.result):
@@ -134,6 +141,13 @@ def _say_listed(_: Arguments, content: Json, user: UserContext) -> str:
     return f"On your calendar {on}: {said_list([_entry(one, day, user) for one in listed])}."
 
 
+def _listed_alone(_: Arguments, content: Json, user: UserContext) -> list[str]:
+    found = fields_of(content)
+    day = datetime.fromisoformat(str(found["day"])) if found["day"] else None
+    listed = found["appointments"] if isinstance(found["appointments"], list) else []
+    return [_entry(fields_of(one), day, user) for one in listed]
+
+
 def _entry(one: dict[str, Json], day: datetime | None, user: UserContext) -> str:
     at = datetime.fromisoformat(str(one["start"])).astimezone(user.now.tzinfo)
     title = plain(str(one["title"]))
@@ -188,6 +202,11 @@ SKILL = Skill(
         Intent("(cancel it|cancel that|delete it|remove it|cancel the meeting)", _cancel_last),
         Intent("[yes] add it", lambda _, past: _instead({"when": str(past.last.arguments["at"])}, past)
                if past.last and "at" in past.last.arguments and "uid" not in fields_of(past.result) else None),
+        Intent("(on|at|for) ({when}|{weekday}) [instead]", _instead, loose=True),
+        Intent("({when}|{weekday}) [instead]", _instead, loose=True),
+        Intent("(what about|how about|what is on|ask about|check) [on] {day}", _other_day, loose=True),
+        Intent("ask about {weekday}", _other_day, limit=3),
+        Intent("[on] {weekday}", _other_day, loose=True),
         Intent("with {guest:person} instead", _with, limit=8),
         Intent("[make it] with {guest:person} [instead]", _with, loose=True),
     ],
@@ -198,5 +217,6 @@ SKILL = Skill(
         "list_appointments": _say_listed,
         "undo": _say_undone,
     },
+    briefs={"list_appointments": _listed_alone},
     tools=_all_tools,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from agent.thinking.port import ToolContext, UserContext
 from agent.thinking.tools.expressions import evaluate, said
 from agent.thinking.tools.numerals import plain
 from agent.thinking.tools.pattern import Value
+from agent.thinking.tools.quantities import CURRENCY, NO_CURRENCY
 from agent.thinking.tools.skill import (
     STRING,
     Answer,
@@ -18,6 +19,7 @@ from agent.thinking.tools.skill import (
     Intent,
     Kit,
     Past,
+    Say,
     Skill,
     SkillTool,
     Slots,
@@ -73,6 +75,14 @@ def _swap(slots: Slots, past: Past) -> Answer | None:
     return _go_on("{last} - {n}")(slots, past)
 
 
+def _no_unit(slots: Slots, past: Past) -> Answer | None:
+    """`in miles` after a sum: of what, only the user knows."""
+    if slots["unit"] == CURRENCY:
+        return Say(NO_CURRENCY)
+    text = fields_of(past.result).get("text")
+    return Say(f"{text} is only a number. Tell me its unit, too.") if text else None
+
+
 async def _run(arguments: Arguments, _: ToolContext) -> Json:
     expression = text_of(arguments, "expression")
     value = evaluate(expression)
@@ -102,11 +112,16 @@ def _rounded(value: Fraction) -> bool:
     return Fraction(plain(value).replace(",", "")) != value if "times" not in plain(value) else True
 
 
-def _say(_: Arguments, content: Json, __: UserContext) -> str:
+def _value_alone(_: Arguments, content: Json, __: UserContext) -> str:
+    text = str(fields_of(content)["text"])
+    return f"minus {text[1:]}" if text.startswith("-") else text
+
+
+def _say(arguments: Arguments, content: Json, user: UserContext) -> str:
     found = fields_of(content)
     about = "about " if found["rounded"] else ""
     sum_text = said(str(found["expression"]))
-    answer = str(found["text"]).replace("-", "minus ", 1) if str(found["text"]).startswith("-") else str(found["text"])
+    answer = _value_alone(arguments, content, user)
     if len(sum_text) > 60 or "(" in sum_text:
         return f"That's {about}{answer}."
     return f"{sum_text[0].upper()}{sum_text[1:]} is {about}{answer}."
@@ -158,6 +173,7 @@ SKILL = Skill(
         ),
         Intent("[and|now] (squared|square that|square it|that squared)", _go_on("{last} ^ 2")),
         Intent("[and] (the square root|the square root of that)", _go_on("sqrt {last}")),
+        Intent("[and|no] [what is that|how much is that|convert that] (in|to|into) {unit}", _no_unit, loose=True),
         Intent("[and|what about|how about|no|i meant] {expression}", _calculate, loose=True),
         Intent(
             "(what about|how about) {number}",
@@ -168,5 +184,6 @@ SKILL = Skill(
         ),
     ],
     phrases={"calculate": _say},
+    briefs={"calculate": _value_alone},
     tools=_tools,
 )

@@ -98,6 +98,10 @@ def _say_time(_: Arguments, content: Json, user: UserContext) -> str:
     return f"It's {spoken_time(at)}{day}{place}."
 
 
+def _time_alone(_: Arguments, content: Json, __: UserContext) -> str:
+    return spoken_time(datetime.fromisoformat(str(fields_of(content)["local"])))
+
+
 def _say_difference(_: Arguments, content: Json, __: UserContext) -> str:
     found = fields_of(content)
     ahead_s = found["ahead_s"]
@@ -105,6 +109,13 @@ def _say_difference(_: Arguments, content: Json, __: UserContext) -> str:
     if not isinstance(ahead_s, int) or ahead_s == 0:
         return f"There's no difference: {found['place']} has the same time as {other}."
     return f"{found['place']} is {spoken_duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} {other}."
+
+
+def _difference_alone(_: Arguments, content: Json, __: UserContext) -> str:
+    ahead_s = fields_of(content)["ahead_s"]
+    if not isinstance(ahead_s, int) or ahead_s == 0:
+        return "no difference"
+    return f"{spoken_duration(abs(ahead_s))} {'ahead' if ahead_s > 0 else 'behind'}"
 
 
 def _tools(_: Kit) -> list[SkillTool]:
@@ -157,7 +168,7 @@ SKILL = Skill(
     ],
     follow_ups=[
         Intent(
-            "[and|no|then|ok] [what about|how about|i meant|i said|what is it|and] [in] {place} [then|now]",
+            "[and|no|then|ok] [what about|how about|i meant|i said|what is it|ask about|and] [in] {place} [then|now]",
             _same_there,
             loose=True,
         ),
@@ -167,5 +178,6 @@ SKILL = Skill(
         ),
     ],
     phrases={"current_time": _say_time, "time_difference": _say_difference},
+    briefs={"current_time": _time_alone, "time_difference": _difference_alone},
     tools=_tools,
 )

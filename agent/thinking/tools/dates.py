@@ -233,6 +233,17 @@ def _say_days(_: Arguments, content: Json, user: UserContext) -> str:
     return f"{days} day{'s' if days != 1 else ''} until {name}."
 
 
+def _date_alone(_: Arguments, content: Json, user: UserContext) -> str:
+    return _full(date.fromisoformat(str(fields_of(content)["date"])), user.now)
+
+
+def _days_alone(_: Arguments, content: Json, __: UserContext) -> str:
+    days = fields_of(content)["days"]
+    if not isinstance(days, int) or days == 0:
+        return "today"
+    return f"{abs(days)} day{'s' if abs(days) != 1 else ''}{' ago' if days < 0 else ''}"
+
+
 SKILL = Skill(
     name="dates",
     help="say what day it is",
@@ -261,7 +272,11 @@ SKILL = Skill(
         Intent("how far away is {day}", lambda slots, _: _asked("days_until", slots), limit=60),
     ],
     follow_ups=[
-        Intent("[and|no] [what about|how about|i meant|when is] [on|in] {day}", _again, loose=True),
+        Intent(
+            "[and|no|also|and also] [what about|how about|i meant|when is|ask about|check] [on|in] {day}",
+            _again,
+            loose=True,
+        ),
         Intent(
             "[and] [what about|how about] in {place}",
             lambda slots, past: _today(slots, past) if past.last and past.last.tool == "current_date" else None,
@@ -269,5 +284,6 @@ SKILL = Skill(
         ),
     ],
     phrases={"current_date": _say_today, "find_date": _say_date, "days_until": _say_days},
+    briefs={"current_date": _date_alone, "find_date": _date_alone, "days_until": _days_alone},
     tools=_tools,
 )

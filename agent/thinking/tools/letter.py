@@ -75,7 +75,7 @@ def drafted(arguments: Mapping[str, Json], contacts: Contacts) -> Draft:
         sender = contacts.own(mine)
     if kind:
         to = contacts.of_kind(to, kind)
-    body = _polished(_text(arguments, "body"))
+    body = sentence(_text(arguments, "body"))
     if not body:
         name = to[0].display_name or "Anna"
         raise ToolError(f"I don't know what to write. Say: send an email to {name} saying I am running late.", "input")
@@ -129,8 +129,8 @@ def _text(arguments: Mapping[str, Json], name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _polished(body: str) -> str:
-    """Spoken words as one writes them: capitals and a full stop. Text with capitals in it keeps its own."""
+def sentence(body: str) -> str:
+    """Spoken words as one writes them, or nothing: capitals and a full stop. Text with capitals in it keeps its own."""
     if body and body == body.lower():
         body = _NAMES.sub(lambda found: found.group().capitalize(), body)
     body = body[:1].upper() + body[1:]

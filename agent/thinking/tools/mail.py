@@ -11,7 +11,7 @@ from agent.conversation.events import Json
 from agent.errors import ToolError
 from agent.thinking.port import Proposal, ToolContext, UserContext
 from agent.thinking.tools.keys import answer_of
-from agent.thinking.tools.letter import composed, drafted, with_day, with_time
+from agent.thinking.tools.letter import composed, drafted, sentence, with_day, with_time
 from agent.thinking.tools.lists import said_list
 from agent.thinking.tools.skill import (
     STRING,
@@ -90,6 +90,15 @@ def _readdressed(slots: Slots, past: Past) -> Answer | None:
 
 def _rewritten(slots: Slots, past: Past) -> Answer | None:
     return _changed(past, body=str(slots["body"]))
+
+
+def _added(slots: Slots, past: Past) -> Answer | None:
+    """`also ask about friday`, `also say that i am late`: another sentence of the text."""
+    if past.last is None:
+        return None
+    body = str(past.last.arguments.get("body", "")).strip()
+    new = f"what about {slots['topic']}?" if "topic" in slots else str(slots["body"])
+    return _changed(past, body=f"{sentence(body)} {sentence(new)}".strip())
 
 
 def _again(_: Slots, past: Past) -> Answer | None:
@@ -183,6 +192,10 @@ SKILL = Skill(
         Intent("(change it to|make it) {weekday}", _reworded),
         Intent("(change it to|make it) {hour}", _reworded, limit=12),
         Intent("(change it to|make it|change that to|i meant) ({weekday}|{hour}) [instead]", _reworded, loose=True),
+        Intent("(on|at|for) ({weekday}|{hour}) [instead]", _reworded, loose=True),
+        Intent("(also|and) ask [(him|her|them)] about {topic}", _added, loose=True),
+        Intent("(also say|and say|also tell (him|her|them)|and tell (him|her|them)|add) [that] {body}", _added,
+               loose=True),
         Intent("(also|and) to {who}", _also),
         Intent("(and also to|also send it to) {who}", _also, loose=True),
         Intent("(send it to|to) {who} (too|as well)", _also, loose=True),

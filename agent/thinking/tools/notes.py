@@ -131,6 +131,11 @@ def _say_notes(_: Arguments, content: Json, __: UserContext) -> str:
     return f"You have {found['count']} notes. {'The newest are: ' if count > _SPOKEN else ''}{listed}."
 
 
+def _notes_alone(_: Arguments, content: Json, __: UserContext) -> list[str]:
+    notes = fields_of(content)["notes"]
+    return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
 def _say_deleted(_: Arguments, content: Json, __: UserContext) -> str:
     return f"I deleted the note: {fields_of(content)['text']}."
 
@@ -168,5 +173,6 @@ SKILL = Skill(
         "delete_note": _say_deleted,
         "clear_notes": _say_cleared,
     },
+    briefs={"read_notes": _notes_alone},
     tools=_tools,
 )

@@ -130,5 +130,6 @@ SKILL = Skill(
         "remember_name": lambda _, content, __: f"Nice to meet you, {fields_of(content)['name']}.",
         "recall_name": _say_name,
     },
+    briefs={"recall_name": lambda _, content, __: [str(name)] if (name := fields_of(content)["name"]) else []},
     tools=_tools,
 )

@@ -81,6 +81,7 @@ _CURRENCIES = frozenset(
 )
 CURRENCY = "currency"
 """Stands for every currency: recognised, so that the refusal can say why."""
+NO_CURRENCY = "I can't convert currencies, because I don't know today's rates."
 
 
 @cache

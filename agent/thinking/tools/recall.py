@@ -18,10 +18,14 @@ from agent.thinking.tools.skill import (
     Skill,
     SkillTool,
     Slots,
+    Steer,
     fields_of,
     spec,
     text_of,
 )
+
+RECALLING = ("repeat_reply", "continue_reply", "last_user_words")
+"""The tools of this skill."""
 
 
 def _repeat(_: Slots, past: Past) -> Answer:
@@ -29,8 +33,12 @@ def _repeat(_: Slots, past: Past) -> Answer:
     return Ask("repeat_reply", {"text": " ".join(f"{past.heard} {past.cut}".split())})
 
 
-def _go_on(_: Slots, past: Past) -> Answer:
-    return Ask("continue_reply", {"text": past.cut.strip()})
+def _go_on(_: Slots, __: Past) -> Answer:
+    return Steer("on")
+
+
+def _shorter(_: Slots, __: Past) -> Answer:
+    return Steer("shorter")
 
 
 def _said(_: Slots, past: Past) -> Answer:
@@ -95,6 +103,19 @@ SKILL = Skill(
             "(go on|continue|keep going|carry on|go ahead|and then|where were you|what else|finish what you "
             "were saying) [please]",
             _go_on,
+        ),
+        Intent("(shorter|make it shorter|make it short|in short)", _shorter),
+        Intent(
+            "[make it|make that|keep it|say it|say that|a bit|a little|much|be] (shorter|short|brief|briefly|quickly) "
+            "[please]",
+            _shorter,
+            loose=True,
+        ),
+        Intent(
+            "(to the point|get to the point|in a nutshell|in brief|too long|that is too long|just the answer|"
+            "only the answer|the short version|just the short version|cut it short|sum it up)",
+            _shorter,
+            loose=True,
         ),
     ],
     phrases={"repeat_reply": _say_again, "continue_reply": _say_rest, "last_user_words": _say_words},

@@ -39,7 +39,14 @@ class Say:
     text: str
 
 
-Answer = Ask | Say
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Say the running or last answer otherwise: `shorter`, or `on` from where it was cut."""
+
+    how: Literal["shorter", "on"]
+
+
+Answer = Ask | Say | Steer
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,8 @@ class Kit:
 @dataclass(frozen=True)
 class Skill:
     """`help` completes "I can …". `follow_ups` are tried when the last call was one of this
-    skill's own tools. `phrases`: wording of a result, by tool name."""
+    skill's own tools. `phrases`: wording of a result, by tool name. `briefs`: the bare value of a result
+    as it stands in that wording, the items of one that enumerates, or a summary of a long text."""
 
     name: str
     help: str
@@ -102,6 +110,7 @@ class Skill:
     phrases: Mapping[str, Callable[[Arguments, Json, UserContext], str]] = field(default_factory=dict)
     follow_ups: Sequence[Intent] = ()
     tools: Callable[[Kit], list[SkillTool]] = lambda _: []
+    briefs: Mapping[str, Callable[[Arguments, Json, UserContext], str | list[str]]] = field(default_factory=dict)
 
 
 async def _always_ready() -> str:

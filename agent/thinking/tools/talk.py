@@ -43,7 +43,27 @@ JOKES = (
     "Why did the clock go to school? It wanted to be on time.",
     "Parallel lines have so much in common. It's a shame that they'll never meet.",
 )
-_TEXTS = {"help": HELP, "story": STORY}
+SEQUEL = (
+    "The next evening the sea came up to the door and asked for its story. The keeper told it of three boats that "
+    "had come home in the dark. The sea listened, and then it told her one of its own, and it was morning before "
+    "either of them had finished."
+)
+_TEXTS = {"help": HELP, "story": STORY, "sequel": SEQUEL}
+_IN_SHORT = {
+    "help": "The time, sums, units, timers, notes, lists and your calendar.",
+    "story": "A lighthouse keeper calls into the storm, and the sea carries her voice to three lost boats.",
+    "sequel": "The next evening the sea tells her a story, too.",
+}
+_OFFLINE = "I can't do that, because I work without the network. Ask me what I can do."
+_OKAY = "Okay."
+_NEVER_MIND = "Okay, never mind."
+_LISTENING = "Okay, I'm listening."
+_WHAT_ELSE = "All right. What would you like?"
+_ALL_RIGHT = "All right."
+_GOOD = "Good."
+_WELCOME = "You're welcome."
+ASIDES = (_OKAY, _NEVER_MIND, _LISTENING, _WHAT_ELSE, _ALL_RIGHT, _GOOD, _WELCOME)
+"""Replies behind which the matter is what it was before."""
 
 
 def _say(text: str) -> Build:
@@ -72,7 +92,7 @@ def _tools(_: Kit) -> list[SkillTool]:
         SkillTool(
             spec(
                 "tell",
-                "A text known by heart: `help` (what this agent can do) or `story`.",
+                "A text known by heart: `help` (what this agent can do), `story`, or its `sequel`.",
                 {"topic": STRING},
                 required=["topic"],
             ),
@@ -95,7 +115,7 @@ SKILL = Skill(
         ),
         Intent(
             "(thank you|thanks|thank you very much|thanks a lot|many thanks|thank you so much|cheers)",
-            _say("You're welcome."),
+            _say(_WELCOME),
         ),
         Intent(
             "(goodbye|bye|bye bye|good night|see you|see you later|see you tomorrow|good bye|that is all|"
@@ -105,27 +125,27 @@ SKILL = Skill(
         Intent(
             "(stop|stop it|stop that|stop please|stop that please|stop talking|be quiet|quiet|shut up|"
             "silence|enough|that is enough)",
-            _say("Okay."),
+            _say(_OKAY),
         ),
         Intent(
             "(never mind|forget it|forget about it|cancel|cancel that|cancel it|no never mind|do not bother|"
             "nothing|nothing thanks)",
-            _say("Okay, never mind."),
+            _say(_NEVER_MIND),
         ),
         Intent(
             "(wait|wait a minute|wait a second|hold on|hang on|one moment|just a moment|hold on a second|one "
             "second|pause)",
-            _say("Okay, I'm listening."),
+            _say(_LISTENING),
         ),
         Intent(
             "(yes|yeah|yes please|yep|sure|of course|correct|that is right|exactly|i do)",
-            _say("All right. What would you like?"),
+            _say(_WHAT_ELSE),
         ),
-        Intent("(no|nope|no thanks|no thank you|not now|i do not think so|not really)", _say("All right.")),
+        Intent("(no|nope|no thanks|no thank you|not now|i do not think so|not really)", _say(_ALL_RIGHT)),
         Intent(
             "(okay|ok|all right|alright|fine|good|great|very good|perfect|wonderful|excellent|cool|nice|well "
             "done|that is great|very nice)",
-            _say("Good."),
+            _say(_GOOD),
         ),
         Intent(
             "(who are you|what are you|what is your name|do you have a name|tell me about yourself|introduce yourself)",
@@ -156,8 +176,9 @@ SKILL = Skill(
         Intent(
             "(what is the weather|what is the weather like|how is the weather|will it rain|will it rain "
             "tomorrow|is it raining|what is the weather today|what is the news|play some music|play music)",
-            _say("I can't do that, because I work without the network. Ask me what I can do."),
+            _say(_OFFLINE),
         ),
+        Intent("(the weather|the news|what about the weather|how about the weather)", _say(_OFFLINE), loose=True),
         Intent(
             "(help|help me|what can you do|what can i say|what can i ask|what can i ask you|what do you know|"
             "how does this work|how do you work|i need help)",
@@ -175,5 +196,13 @@ SKILL = Skill(
         ),
     ],
     phrases={"tell": lambda _, content, __: str(fields_of(content)["text"])},
+    briefs={"tell": lambda arguments, _, __: _IN_SHORT[str(arguments["topic"])]},
+    follow_ups=[
+        Intent(
+            "(tell me another story|another story|another one|one more)",
+            lambda _, past: Ask("tell", {"topic": "sequel"}) if past.last == Ask("tell", {"topic": "story"}) else None,
+            loose=True,
+        ),
+    ],
     tools=_tools,
 )

@@ -233,6 +233,16 @@ def _say_timers(_: Arguments, content: Json, user: UserContext) -> str:
     return f"You have {len(timers)} {found['kind']}s: {said_list(listed, 4)}."
 
 
+def _timers_alone(_: Arguments, content: Json, user: UserContext) -> str | list[str]:
+    found = fields_of(content)["timers"]
+    timers = [fields_of(timer) for timer in found] if isinstance(found, list) else []
+    if len(timers) != 1:
+        return [str(timer["title"]) for timer in timers]
+    if timers[0]["kind"] == "timer":
+        return spoken_duration(_seconds(timers[0]["left_s"]))
+    return spoken_time(datetime.fromisoformat(str(timers[0]["due"])).astimezone(user.now.tzinfo))
+
+
 def _say_one(timer: dict[str, Json], user: UserContext) -> str:
     due = datetime.fromisoformat(str(timer["due"])).astimezone(user.now.tzinfo)
     if timer["kind"] == "timer":
@@ -307,6 +317,7 @@ SKILL = Skill(
         Intent("(cancel it|cancel that|cancel the timer)", lambda _, past: _cancel_last(past)),
     ],
     phrases={"set_timer": _say_set, "cancel_timer": _say_cancelled, "list_timers": _say_timers},
+    briefs={"list_timers": _timers_alone},
     tools=_tools,
 )
 

@@ -240,5 +240,6 @@ SKILL = Skill(
         "remove_from_list": _say_removed,
         "clear_list": _say_cleared,
     },
+    briefs={"read_list": lambda _, content, __: _texts(fields_of(content)["items"])},
     tools=_tools,
 )

@@ -6,7 +6,7 @@ from agent.conversation.events import Json
 from agent.errors import ToolError
 from agent.thinking.port import ToolContext, UserContext
 from agent.thinking.tools.numerals import plain
-from agent.thinking.tools.quantities import CURRENCY, pint_name, shown_unit
+from agent.thinking.tools.quantities import CURRENCY, NO_CURRENCY, pint_name, shown_unit
 from agent.thinking.tools.skill import (
     NUMBER,
     STRING,
@@ -26,7 +26,6 @@ from agent.thinking.tools.skill import (
     text_of,
 )
 
-_NO_CURRENCY = "I can't convert currencies, because I don't know today's rates."
 _FLUID = {"cup", "teaspoon", "tablespoon", "fluid_ounce", "pint", "quart", "gallon", "milliliter", "liter"}
 
 
@@ -43,12 +42,16 @@ def _one(slots: Slots, _: Past) -> Answer | None:
 
 def _ask(value: float, source: str, target: str) -> Answer:
     if CURRENCY in (source, target):
-        return Say(_NO_CURRENCY)
+        return Say(NO_CURRENCY)
     if source == "ounce" and target in _FLUID:
         source = "fluid_ounce"
     if target == "ounce" and source in _FLUID:
         target = "fluid_ounce"
     return Ask("convert_units", {"value": int(value) if value == int(value) else value, "from": source, "to": target})
+
+
+def _of_what(slots: Slots, _: Past) -> Answer:
+    return Say(NO_CURRENCY if slots["unit"] == CURRENCY else "What should I convert?")
 
 
 def _last(past: Past) -> tuple[float, str, str] | None:
@@ -88,6 +91,11 @@ def _say(_: Arguments, content: Json, __: UserContext) -> str:
     return text[0].upper() + text[1:]
 
 
+def _answer_alone(_: Arguments, content: Json, __: UserContext) -> str:
+    found = fields_of(content)
+    return _amount(found["answer"], str(found["to"]))
+
+
 def _amount(value: Json, name: str) -> str:
     number = float(value) if isinstance(value, int | float) else 0.0
     text = plain(_rounded(number))
@@ -112,7 +120,7 @@ def _tools(kit: Kit) -> list[SkillTool]:
         value = number_of(arguments, "value")
         source, target = (_known(text_of(arguments, name)) for name in ("from", "to"))
         if CURRENCY in (source, target):
-            raise ToolError(_NO_CURRENCY, "input")
+            raise ToolError(NO_CURRENCY, "input")
         if abs(value) > 1e15:
             raise ToolError("That is more than I can convert.", "input")
         answer = await kit.libraries.convert(value, source, target)
@@ -138,6 +146,7 @@ SKILL = Skill(
         Intent("{quantity} (in|to|into) {unit}", _convert, limit=200),
         Intent("how (long|far|heavy|hot|cold|fast|big|tall) is {quantity} in {unit}", _convert, loose=True),
         Intent("how many {unit} (in|to) (a|an|the|one) {unit:source}", _one, loose=True),
+        Intent("(in|to|into) {unit}", _of_what, loose=True, last=True),
     ],
     follow_ups=[
         Intent(
@@ -150,5 +159,6 @@ SKILL = Skill(
         Intent("[and|no] (what about|how about|what is|i meant|and) {number}", _other_value, limit=120),
     ],
     phrases={"convert_units": _say},
+    briefs={"convert_units": _answer_alone},
     tools=_tools,
 )

@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from agent.clock import run_virtual
-from agent.errors import BrainError, ToolError
+from agent.errors import BrainError
 from agent.thinking.brain_skills import SkillsBrain
 from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
-from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserContext
+from agent.thinking.port import Call, Message, Prompt, UserContext
 from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools
-
-NOW = datetime(2026, 3, 4, 15, 20, tzinfo=ZoneInfo("Europe/Berlin"))  # a Wednesday
-
+from tests.unit.thinking.talk import NOW, Talk
 
 LIBRARIES = Libraries()
 BRAIN = SkillsBrain(LIBRARIES)
@@ -28,66 +25,11 @@ def _closed_in_the_end() -> Iterator[None]:
     run_virtual(BRAIN.close())
 
 
-class Talk:
-    """A conversation without a core: the brain's calls are run at once."""
-
-    def __init__(self) -> None:
-        self.memory = Memory(":memory:")
-        self.timers = Timers(self.memory)
-        self.brain = BRAIN
-        self.tools = {tool.spec.name: tool for tool in builtin_tools(self.memory, self.timers, LIBRARIES)}
-        self.messages: list[Message] = []
-        self.calls: list[Call] = []
-        self.now = NOW
-        self._keys = 0
-
-    async def __aenter__(self) -> "Talk":
-        await self.memory.start()
-        await self.brain.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.memory.close()
-
-    async def _step(self) -> tuple[str, list[Call]]:
-        user = UserContext(self.now, "Europe/Berlin")
-        prompt = Prompt(self.messages, [tool.spec for tool in self.tools.values()], user)
-        parts = [part async for part in self.brain.respond(prompt)]
-        text = "".join(part.text for part in parts if isinstance(part, Delta))
-        return text, [part for part in parts if isinstance(part, Call)]
-
-    async def _run(self, call: Call) -> Message:
-        tool = self.tools[call.name]
-        self._keys += 1
-        key = f"k{self._keys}" if tool.spec.effect == "write" else ""
-        try:
-            content = await tool.run(call.arguments, ToolContext(UserContext(self.now, "Europe/Berlin"), key))
-        except ToolError as error:
-            return Message("result", str(error), call_id=call.call_id, name=call.name, error_class=error.error_class)
-        return Message("result", call_id=call.call_id, name=call.name, content=content)
-
-    async def say(self, text: str, *, understood: bool = True, heard_chars: int | None = None) -> str:
-        """The agent's whole answer. `heard_chars`: the user heard only so much of it."""
-        self.messages.append(Message("user", text, understood=understood))
-        answer, self.calls = await self._step()
-        if self.calls:
-            for call in self.calls:
-                self.messages.append(Message("call", call_id=call.call_id, name=call.name, arguments=call.arguments))
-            for call in self.calls:
-                self.messages.append(await self._run(call))
-            told, more = await self._step()
-            assert not more
-            answer += told
-        cut = len(answer) if heard_chars is None else heard_chars
-        self.messages.append(Message("agent", answer[:cut], cut=answer[cut:]))
-        return answer
-
-
 def talk(*lines: str) -> list[tuple[str, list[str]]]:
     """Answers, and names of the tools asked for."""
 
     async def main() -> list[tuple[str, list[str]]]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             return [(await conversation.say(line), [call.name for call in conversation.calls]) for line in lines]
 
     return run_virtual(main())
@@ -158,7 +100,7 @@ EXCHANGES = [
 def test_one_question_one_tool_one_answer() -> None:
     async def main() -> list[tuple[str, str, str]]:
         found = []
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             for line, _, _ in EXCHANGES:
                 fresh = Memory(":memory:")
                 await fresh.start()
@@ -219,7 +161,7 @@ def test_what_is_said_refers_to_what_was_said(lines: list[str], answers: list[st
 
 def test_a_cut_reply_is_repeated_whole_and_continued_where_it_was_cut() -> None:
     async def main() -> tuple[str, str, str]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             story = await conversation.say("tell me a story", heard_chars=16)
             again = await conversation.say("repeat that", heard_chars=16)
             return story, again, await conversation.say("go on")
@@ -254,7 +196,7 @@ def test_what_no_skill_knows_is_never_an_action(text: str) -> None:
 
 def test_words_that_were_not_understood_are_never_acted_on() -> None:
     async def main() -> tuple[str, int]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             answer = await conversation.say("set a timer for ten minutes", understood=False)
             return answer, len(conversation.calls)
 
@@ -279,7 +221,7 @@ def test_a_write_needs_a_nearer_match_than_a_read(text: str) -> None:
 
 def test_a_note_is_told_first_and_once() -> None:
     async def main() -> tuple[str, str]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             conversation.messages.append(Message("note", "The timer was set although you were interrupted."))
             first = await conversation.say("what time is it")
             return first, await conversation.say("what time is it")
@@ -291,7 +233,7 @@ def test_a_note_is_told_first_and_once() -> None:
 
 def test_what_was_done_although_the_user_interrupted_is_told_in_the_next_reply() -> None:
     async def main() -> tuple[str, str]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             await conversation.say("set a timer for ten minutes", heard_chars=0)
             conversation.messages.append(conversation.messages.pop(-2))
             conversation.messages.append(Message("note", "set timer was done although you interrupted"))
@@ -305,7 +247,7 @@ def test_what_was_done_although_the_user_interrupted_is_told_in_the_next_reply()
 
 def test_a_tool_that_is_not_there_is_said_to_be_missing() -> None:
     async def main() -> tuple[str, list[Call]]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             del conversation.tools["set_timer"]
             return await conversation.say("set a timer for ten minutes"), conversation.calls
 
@@ -316,7 +258,7 @@ def test_a_tool_that_is_not_there_is_said_to_be_missing() -> None:
 
 def test_the_same_prompt_gives_the_same_step() -> None:
     async def main() -> tuple[Sequence[object], Sequence[object]]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             prompt = Prompt(
                 [Message("user", "what time is it in tokyo")],
                 [tool.spec for tool in conversation.tools.values()],
@@ -331,7 +273,7 @@ def test_the_same_prompt_gives_the_same_step() -> None:
 
 def test_a_prompt_without_a_user_is_an_error() -> None:
     async def main() -> None:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             with pytest.raises(BrainError):
                 await conversation._step()
 
@@ -340,7 +282,7 @@ def test_a_prompt_without_a_user_is_an_error() -> None:
 
 def test_a_failed_tool_is_apologised_for_by_its_class() -> None:
     async def answer(error_class: str) -> str:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             conversation.messages = [
                 Message("user", "set a timer for ten minutes"),
                 Message("call", call_id="c1", name="set_timer", arguments={}),
@@ -355,7 +297,7 @@ def test_a_failed_tool_is_apologised_for_by_its_class() -> None:
 
 def test_speech_speed_is_kept_and_bounded() -> None:
     async def main() -> tuple[float, float, str]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             await conversation.say("slower")
             once = conversation.memory.preference("speech_speed", 1.0)
             for _ in range(9):
@@ -369,7 +311,7 @@ def test_speech_speed_is_kept_and_bounded() -> None:
 
 def test_time_left_counts_down() -> None:
     async def main() -> str:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             await conversation.say("set a timer for ten minutes")
             conversation.now += timedelta(minutes=4)
             return await conversation.say("how much time is left")
@@ -379,7 +321,7 @@ def test_time_left_counts_down() -> None:
 
 def test_every_tool_is_ready_and_declares_its_effect() -> None:
     async def main() -> dict[str, str]:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             assert await conversation.tools["current_time"].preflight() == ""
             assert {await tool.preflight() for tool in conversation.tools.values()} == {""}
             return {tool.spec.name: tool.spec.effect for tool in conversation.tools.values()}
@@ -395,7 +337,7 @@ def test_every_tool_is_ready_and_declares_its_effect() -> None:
 
 def test_times_are_the_users_own() -> None:
     async def main() -> str:
-        async with Talk() as conversation:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
             conversation.now = datetime(2026, 7, 1, 23, 5, tzinfo=UTC)
             return await conversation.say("what time is it in tokyo")
 
