@@ -4,7 +4,8 @@
         session = await app.open()              # a conversation, its loops running
 
 An engine setting is one of the names below or `module:Class`. Such a class is called with the
-settings of its table and the clock, and has the methods of its port.
+settings of its table and the clock, and has the methods of its port. `brain.tools` names tools of the
+user's own beside the built-in ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import importlib
 import logging
 import secrets
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -37,6 +39,7 @@ from agent.thinking.port import Brain
 from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.thinking.tools.office import Office
+from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
 from agent.timeline.memory import MemoryStore
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
@@ -71,13 +74,16 @@ class App:
     def _engines(self, cache: Path) -> Engines:
         settings, clock = self.settings, self.clock
         libraries = Libraries()
-        tools = builtin_tools(self.memory, self.timers, libraries, self.office)
-        known = sentences(people=self.office.contacts.names)
+        _find_modules_here()
+        plugged = plugged_tools(settings.brain.tools)
+        tools = without_duplicates(builtin_tools(self.memory, self.timers, libraries, self.office), plugged)
+        skills = skills_of(plugged)
+        known = sentences(people=self.office.contacts.names, own=skills)
         own = partial(_engine, clock=clock)
         asr: Asr = own(
             "asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache)
         )
-        brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries))
+        brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries, skills))
         tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
         vad: Callable[[], Vad] = partial(own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad))
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
@@ -187,6 +193,13 @@ class App:
         if late:
             log.error("session %s did not end in %s s; cancelled", session_id, CLOSE_TIMEOUT_S)
             task.cancel()
+
+
+def _find_modules_here() -> None:
+    """Modules that settings name may lie in the working directory, which an installed command does not search."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def _telemetry(settings: Settings) -> Telemetry | None:

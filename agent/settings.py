@@ -89,6 +89,8 @@ class BrainSettings(_Table):
     engine: str = "skills"
     memory: Path = Path("voice-agent-memory.sqlite3")
     """Notes, to-dos, preferences and pending timers, kept between sessions."""
+    tools: tuple[str, ...] = ()
+    """Tools of your own, each as "module:attribute": a tool, a list of them, or what makes either when called."""
 
 
 class MailSettings(_Table):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import wave
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from agent.app import App
 from agent.cli import main
 from agent.clock import run_virtual
 from agent.config.load import load
+from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserContext
 from tests.fixtures.speech import speak
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,10 +68,13 @@ def test_settings_of_the_serve_commands_are_possible(command: str) -> None:
     assert settings.server.token or settings.server.host == "127.0.0.1"
 
 
+def _example(contains: str) -> str:
+    return next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if contains in block)
+
+
 def test_a_brain_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's example, as it stands, is loaded by name and answers."""
-    source = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "class Parrot" in block)
-    (tmp_path / "parrot.py").write_text(source)
+    (tmp_path / "parrot.py").write_text(_example("class Parrot"))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     overrides = ["brain.engine=parrot:Parrot", "timeline.store=memory", "brain.memory=:memory:"]
@@ -86,3 +92,33 @@ def test_the_settings_that_it_shows_are_possible(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.toml"
         path.write_text(text, encoding="utf-8")
         load(path, {})
+
+
+def test_a_tool_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's example, as it stands, is loaded from the working directory, asked for, run, and its result said."""
+    source = _example("class Dice")
+    (tmp_path / "dice.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    words = shlex.split(source.splitlines()[0].partition("then: ")[2].partition(", and say")[0])
+    overrides = [words[words.index("--set") + 1], "timeline.store=memory", "brain.memory=:memory:"]
+    said = source.splitlines()[0].split('"')[-2]
+
+    async def exchange() -> str:
+        engines = App(load(None, {}, overrides).settings).engines
+        await engines.brain.start()
+        user = UserContext(datetime.now(UTC))
+        messages = [Message("user", said)]
+        specs = [tool.spec for tool in engines.tools]
+        [call] = [part async for part in engines.brain.respond(Prompt(messages, specs, user))]
+        assert isinstance(call, Call)
+        tool = next(tool for tool in engines.tools if tool.spec.name == call.name)
+        messages.append(Message("call", call_id=call.call_id, name=call.name, arguments=call.arguments))
+        content = await tool.run(call.arguments, ToolContext(user))
+        messages.append(Message("result", call_id=call.call_id, name=call.name, content=content))
+        [answer] = [part async for part in engines.brain.respond(Prompt(messages, specs, user))]
+        await engines.brain.close()
+        assert isinstance(answer, Delta)
+        return answer.text
+
+    assert re.fullmatch(r"You rolled [1-6]\.", run_virtual(exchange()))

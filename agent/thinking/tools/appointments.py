@@ -198,12 +198,11 @@ SKILL = Skill(
     follow_ups=[
         Intent("(make it|move it to) {when}", _instead, limit=14),
         Intent("(make it|move it to) {weekday}", _instead, limit=16),
-        Intent("(make it|change it to|move it to|i meant) ({when}|{weekday}) [instead]", _instead, loose=True),
+        Intent("(make it|change it to|move it to|i meant) ({weekday}|{when}) [instead]", _instead, loose=True),
         Intent("(cancel it|cancel that|delete it|remove it|cancel the meeting)", _cancel_last),
         Intent("[yes] add it", lambda _, past: _instead({"when": str(past.last.arguments["at"])}, past)
                if past.last and "at" in past.last.arguments and "uid" not in fields_of(past.result) else None),
-        Intent("(on|at|for) ({when}|{weekday}) [instead]", _instead, loose=True),
-        Intent("({when}|{weekday}) [instead]", _instead, loose=True),
+        Intent("[on|at|for] ({weekday}|{when}) [instead]", _instead, loose=True),
         Intent("(what about|how about|what is on|ask about|check) [on] {day}", _other_day, loose=True),
         Intent("ask about {weekday}", _other_day, limit=3),
         Intent("[on] {weekday}", _other_day, loose=True),

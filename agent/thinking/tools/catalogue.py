@@ -57,10 +57,14 @@ def builtin_tools(
 
 
 @cache
-def _templates() -> list[tuple[str, str]]:
+def _builtin() -> list[tuple[str, str]]:
+    return _templates(SKILLS)
+
+
+def _templates(skills: Sequence[Skill]) -> list[tuple[str, str]]:
     """Example sentences in normalised words, and the skill that each belongs to."""
     found: dict[str, str] = {}
-    for skill in SKILLS:
+    for skill in skills:
         for intent in (*skill.intents, *skill.follow_ups):
             if intent.loose:
                 continue
@@ -72,16 +76,18 @@ def _templates() -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def sentences(vocabulary: Iterable[str] | None = None, people: Sequence[str] = ()) -> list[str]:
+def sentences(
+    vocabulary: Iterable[str] | None = None, people: Sequence[str] = (), own: Sequence[Skill] = ()
+) -> list[str]:
     """What people say to the skills: lower-case words as a pronouncing dictionary spells them.
 
     With a `vocabulary`, only sentences all of whose words are in it. Contracted forms
     (`what's`) come beside the full ones. `people`: whom the user writes to and meets, beside the
-    usual first names. The order is stable.
+    usual first names. `own`: skills besides the built-in ones. The order is stable.
     """
     known = frozenset(vocabulary) if vocabulary is not None else None
     found: dict[str, None] = {}
-    for sentence in _with_people(people):
+    for sentence in _with_people([*_builtin(), *_templates(own)], people):
         sentence = sentence.replace("oclock", "o'clock")
         for variant in (sentence, *_contracted(sentence)):
             if known is None or all(word in known for word in variant.split()):
@@ -89,11 +95,11 @@ def sentences(vocabulary: Iterable[str] | None = None, people: Sequence[str] = (
     return list(found)
 
 
-def _with_people(people: Sequence[str]) -> Iterator[str]:
+def _with_people(templates: Sequence[tuple[str, str]], people: Sequence[str]) -> Iterator[str]:
     """All sentences; those with the first sample name also with each of these names."""
     known = SAMPLE_PEOPLE[0]
     new = [name for name in dict.fromkeys(name.lower() for name in people) if name != known][:MAX_PEOPLE]
-    for sentence, skill in _templates():
+    for sentence, skill in templates:
         yield sentence
         if skill in OF_PEOPLE and known in sentence.split():
             for name in new:

@@ -86,9 +86,12 @@ class Quick:
 class Talk:
     """A session that is typed to and heard to the end."""
 
-    def __init__(self, session: Session, folder: Path) -> None:
+    def __init__(self, session: Session, folder: Path, clock: Clock, began_us: int) -> None:
         self.session = session
+        self.clock = clock
+        self.began_us = began_us
         self.folder = folder
+        self.utterance = 0
 
     async def _replies_over(self, count: int) -> None:
         for _ in range(1_000):
@@ -100,12 +103,50 @@ class Talk:
 
     async def say(self, text: str) -> str:
         """Type it; the whole answer, once it has been heard."""
-        before = self.types().count("reply.done")
         self.session.post(e.TextInput(text=text))
+        before = self.types().count("reply.done")  # what it interrupted is over
         await self._replies_over(before + 1)
-        stops = [x.event for x in self.session.timeline.window() if isinstance(x.event, PlaybackStop)]
-        assert not stops[-1].unheard_text
-        return stops[-1].heard_text
+        assert not self.stops()[-1].unheard_text
+        return self.stops()[-1].heard_text
+
+    async def begin(self, text: str, words: int) -> None:
+        """Type it, and hear so many words of the answer."""
+        before = self.types().count("playback.start")
+        self.session.post(e.TextInput(text=text))
+        for _ in range(500):
+            if self.types().count("playback.start") > before:
+                break
+            await self._frames(1)
+        await self._frames(words - 1)
+        await asyncio.sleep(0.01)
+
+    async def speak_over(self, text: str) -> str:
+        """Say it aloud into what is being said; the whole answer, once it has been heard."""
+        before = self.types().count("reply.done")
+        self.utterance += 1
+        self.session.post(e.SpeechStarted(utterance=self.utterance, onset_us=self._now_us()))
+        words = text.split()
+        for number in range(1, len(words) + 1):
+            await self._frames(20)
+            self.session.post(e.AsrPartial(utterance=self.utterance, text=" ".join(words[:number])))
+            self.session.post(e.SpeechVoiced(utterance=self.utterance, voiced_ms=number * 360))
+        await self._frames(10)
+        end_us = self._now_us() - 100_000
+        self.session.post(e.SpeechStopped(utterance=self.utterance, end_us=end_us, voiced_ms=360 * len(words)))
+        self.session.post(e.AsrFinal(utterance=self.utterance, text=text))
+        await self._replies_over(before + 2)
+        return self.stops()[-1].heard_text
+
+    def _now_us(self) -> int:
+        return self.clock.now_us() - self.began_us
+
+    async def _frames(self, count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0.02)
+            self.session.next_frame()
+
+    def stops(self) -> list[PlaybackStop]:
+        return [entry.event for entry in self.session.timeline.window() if isinstance(entry.event, PlaybackStop)]
 
     def types(self) -> list[str]:
         return [entry.event.type for entry in self.session.timeline.window()]
@@ -134,12 +175,14 @@ async def talking(folder: Path, actions: Actions):  # type: ignore[no-untyped-de
     office = Office.of(MAIL, CalendarSettings(), folder / "memory.sqlite3")
     tools = builtin_tools(memory, Timers(memory), LIBRARIES, office)
     engines = Engines(NeverSpeech, Deaf(), BRAIN, tools, Quick(), lambda: 1.0, {})
-    session = Session("s", engines, MemoryStore(), Clock(), Settings(actions=actions))
+    clock = Clock()
+    began_us = clock.now_us()
+    session = Session("s", engines, MemoryStore(), clock, Settings(actions=actions))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(session.run())
         await session.ready.wait()
         session.post(e.DeviceJoined(device_id="d", transport="test", time_zone="Europe/Berlin"))
-        yield Talk(session, folder)
+        yield Talk(session, folder, clock, began_us)
         session.close("test over")
     await memory.close()
     await office.close()

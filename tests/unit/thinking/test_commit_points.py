@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.clock import run_virtual
 from agent.conversation.policy import Actions
-from tests.unit.thinking.session_talk import BRAIN, Talk, scene
+from tests.unit.thinking.session_talk import Talk, scene
 
 EMAIL = "send an email to anna saying the meeting moved to friday"
 MEETING = "add a meeting with bob tomorrow at three pm to my calendar"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _closed_in_the_end() -> Iterator[None]:
-    yield
-    run_virtual(BRAIN.close())
 
 
 def test_an_email_is_written_once_the_user_has_said_yes(tmp_path: Path) -> None:
