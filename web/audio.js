@@ -18,6 +18,13 @@
 /** @typedef {HTMLMediaElement & {setSinkId?: (id: string) => Promise<void>}} SinkElement */
 /** @typedef {AudioContext & {setSinkId?: (id: string) => Promise<void>}} SinkContext */
 
+/**
+ * Firefox on Linux asks PulseAudio for `outputLatency` with its audio graph locked. If PulseAudio waits for that graph just then,
+ * the whole tab hangs for ever, which was one call in five; so it is not asked there.
+ */
+const ASKING_HANGS = /Linux.*Firefox\//.test(navigator.userAgent);
+const ASSUMED_LATENCY_S = 0.04; // it answers 30 to 50 ms
+
 /** @param {string} name */
 const worklet = (name) => new URL(`./worklets/${name}`, import.meta.url).href;
 
@@ -136,9 +143,10 @@ export class AudioGraph {
     if (!this.gate && this.keeper.setSinkId) await this.keeper.setSinkId(deviceId);
   }
 
-  /** From a sample in the graph to the ear, in ms, as far as the browser says. */
+  /** From a sample in the graph to the ear, in ms, as far as the browser says, and may be asked. */
   get outputLatencyMs() {
-    const { baseLatency = 0, outputLatency = 0 } = this.context;
+    const { baseLatency = 0 } = this.context;
+    const outputLatency = ASKING_HANGS ? ASSUMED_LATENCY_S : this.context.outputLatency ?? 0;
     return Math.round((baseLatency + outputLatency) * 1000);
   }
 

@@ -333,7 +333,7 @@ async function showDevices() {
 function setBlocked(blocked) {
   if (blocked === state.soundBlocked) return;
   dispatch(local('sound', { blocked }));
-  if (blocked) notify('sound', 'The browser keeps this page silent until you tap it.', 'sound', 'info');
+  if (blocked) notify('sound', 'The page is silent until you tap it. If it stays so, connect a loudspeaker or headphones.', 'sound', 'info');
   else denotify('sound');
 }
 
