@@ -80,9 +80,7 @@ class App:
         skills = skills_of(plugged)
         known = sentences(people=self.office.contacts.names, own=skills)
         own = partial(_engine, clock=clock)
-        asr: Asr = own(
-            "asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache)
-        )
+        asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
         brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries, skills))
         tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
         vad: Callable[[], Vad] = partial(own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad))
