@@ -167,6 +167,7 @@ SKILL = Skill(
         Intent("(and|what about|how about|and what about) [in] {place}", _which, limit=250, last=True),
     ],
     follow_ups=[
+        Intent("also what about {place}", _same_there, limit=8),
         Intent(
             "[and|no|then|ok] [what about|how about|i meant|i said|what is it|ask about|and] [in] {place} [then|now]",
             _same_there,

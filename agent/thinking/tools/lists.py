@@ -122,7 +122,7 @@ EVENTS = frozenset(
     "meeting call lunch dinner breakfast brunch appointment interview party date class lesson visit workshop flight "
     "train game match practice event coffee conference presentation review standup session concert training".split()
 )
-"""The last words of what appointments are called."""
+"""The last words of what appointments are called: much else can be cancelled or moved."""
 SAMPLE_EVENTS = (
     "meeting", "appointment", "call", "lunch", "dinner", "dentist appointment", "interview", "party",
 )  # fmt: skip

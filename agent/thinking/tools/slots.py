@@ -139,11 +139,6 @@ def _guest(said: Utterance, context: SlotContext) -> SlotValue:
     return _text(said, context) if _who(said, context) else None
 
 
-def _event(said: Utterance, _: SlotContext) -> SlotValue:
-    """Only what appointments are called: much else can be cancelled or moved."""
-    return said.text if said.words and said.words[-1] in lists.EVENTS else None
-
-
 def _moment(said: Utterance, context: SlotContext) -> SlotValue:
     at = moments.moment(said.words, context.now)
     return at.isoformat() if at else None
@@ -186,7 +181,9 @@ SLOTS: dict[str, Slot] = {
     "guest": Slot(r" .{1,60}?", _guest, lists.SAMPLE_PEOPLE, True),
     "body": Slot(r" .+?", _text, lists.SAMPLE_BODIES, True),
     "kind": Slot(f" (?:{'|'.join(lists.ADDRESS_KINDS)})", lambda said, _: said.text, lists.ADDRESS_KINDS[:3]),
-    "event": Slot(r" .{1,40}?", _event, lists.SAMPLE_EVENTS, True),
+    "event": Slot(
+        rf"(?: .{{1,40}}?)?? (?:{'|'.join(sorted(lists.EVENTS))})", lambda said, _: said.text, lists.SAMPLE_EVENTS, True
+    ),
     "title": Slot(r" .{1,80}?", _text, lists.SAMPLE_EVENTS, True),
     "when": Slot(_words_of(_TIME_WORDS, r"\d{1,2}(?:[:.]\d\d)?"), _moment, lists.SAMPLE_WHENS, True),
     "hour": Slot(_words_of(_TIME_WORDS, r"\d{1,2}(?:[:.]\d\d)?"), _hour, lists.SAMPLE_HOURS, True),
