@@ -50,7 +50,7 @@ class Answering:
         self._acting = Acting(policy, self.proposals, outbox, deadlines)
         self._replies = 0
         self.context = Context(policy.context_events)
-        self._orphans = Orphans(outbox, self.context, deadlines, self.tell)
+        self.orphans = Orphans(outbox, self.context, deadlines, self.tell)
         self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
     def identify(self, session_id: str) -> None:
@@ -58,7 +58,7 @@ class Answering:
 
     def configure(self, policy: Replies, actions: Actions) -> None:
         self.policy = self._acting.policy = self._watch.policy = policy
-        self.proposals.policy = self._orphans.policy = actions
+        self.proposals.policy = self.orphans.policy = actions
         self.context.set_limit(policy.context_events)
 
     # ── the life of a reply ──────────────────────────────────────────────────────────────
@@ -158,7 +158,7 @@ class Answering:
             if correction.owed(reply.playback, heard_samples):
                 self.tell(correction.text, correction.cause_id)
         self._forget(reply, stop_id)
-        self._orphans.note(reply.reply_id, record_id)
+        self.orphans.note(reply.reply_id, record_id)
         return stop_id
 
     def link_changed(self, now_us: int) -> None:
@@ -232,7 +232,7 @@ class Answering:
         reply = self._live(fact.reply_id)
         if fact.corrects:
             self._correct(fact, now_us)
-        elif not self._orphans.settle(fact) and reply is not None and fact.call_id in reply.calls:
+        elif not self.orphans.settle(fact) and reply is not None and fact.call_id in reply.calls:
             action = reply.calls[fact.call_id]
             if action.state != "started":
                 return
@@ -275,7 +275,7 @@ class Answering:
             return
         reply = self.reply
         if name.startswith(DEADLINE):
-            self._orphans.overdue(name)
+            self.orphans.overdue(name)
         elif reply is None:
             return
         elif name == "preface" and reply.thinking and not reply.playback.said:
@@ -291,10 +291,6 @@ class Answering:
             self._proceed(reply, now_us)
         elif name.startswith("tool:"):
             self._tool_timed_out(reply, name, now_us)
-
-    def settle_after_restart(self, cause_id: str, now_us: int) -> None:
-        """A new process took over: what had started and has no outcome is unknown, and the user is told."""
-        self._orphans.restarted(cause_id, now_us)
 
     # ── steps of the model and its tools ─────────────────────────────────────────────────
 
@@ -327,7 +323,7 @@ class Answering:
         self._out.add(self._watch.late(reply, "tool.timeout"))
         if action.write:
             action.promised = True
-            self._orphans.add(action, now_us)
+            self.orphans.add(action, now_us)
             reply.step_calls.remove(action.call.call_id)
         self._give_up(reply, UNSURE if action.write else TOO_LONG, now_us)
         self._proceed(reply, now_us)
@@ -454,7 +450,7 @@ class Answering:
                 action.state = "ended"
                 self._deadlines.clear(action.target)
             elif action.state == "started" and speech_too:
-                self._orphans.add(action, now_us)
+                self.orphans.add(action, now_us)
         self.proposals.reply_ended(reply.reply_id, heard=False)
 
     def _end(self, reply: Reply, outcome: Literal["completed", "discarded", "failed"], stop_id: str = "") -> None:

@@ -133,6 +133,7 @@ class Conversation:
             case e.SessionClosed():
                 self._abandon("session", "closed")
                 self._answering.proposals.withdraw("closed")
+                self._answering.orphans.closed()
                 self._steering.clear()
                 self._presence.clear()
             case e.SessionResumed():
@@ -140,7 +141,7 @@ class Conversation:
                 self._answering.proposals.withdraw("restart")
                 self._presence.clear()
                 self._speech = Speech()
-                self._answering.settle_after_restart(fact.event_id, self._now_us)
+                self._answering.orphans.restarted(fact.event_id, self._now_us)
 
     def _on_device(self, fact: e.Event) -> None:
         match fact:

@@ -111,6 +111,13 @@ class Orphans:
                 self._unknown(action)
                 self._tell(f"I was restarted and don't know whether this was done: {action.spoken_name}.", cause_id)
 
+    def closed(self) -> None:
+        """The session is over: whatever comes now is not recorded any more."""
+        for key, action in self._actions.items():
+            self._deadlines.clear(DEADLINE + key)
+            if action.state != UNKNOWN:
+                self._unknown(action)
+
     def _unknown(self, action: Action) -> str:
         action.state = UNKNOWN
         return self._out.add(

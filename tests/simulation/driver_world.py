@@ -54,6 +54,8 @@ class World:
         self.length_ms = self.dice.randint(4_000, 14_000)
         self.sounds = self._sounds()
         self.settings = self._settings()
+        self.twice = self.dice.random() < 0.5
+        """Whether one of the tools may be run again under the same key."""
         self.now_ms = 0
         self.session: Session | None = None
         self.crashes = 0
@@ -120,7 +122,7 @@ class World:
         """One process. Whether it was killed."""
         tools = [
             FakeTool(self, "look", "read"),
-            FakeTool(self, "act", "write", twice=self.dice.random() < 0.5),
+            FakeTool(self, "act", "write", twice=self.twice),
             FakeTool(self, "send", "write", high=True),
             FakeTool(self, "undo", "write"),
         ]
@@ -132,6 +134,7 @@ class World:
         running = asyncio.create_task(session.run())
         await session.ready.wait()
         session.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
+        self._follow(session)
         while self.now_ms < self.length_ms or not self._at_rest():
             if crash_at is not None and self.now_ms >= crash_at:
                 self.store = await _copied(self.store)  # what the dying process still writes is lost
@@ -190,7 +193,7 @@ class World:
         session.next_frame()
         due = [fact for at_ms, fact in self._planned if at_ms <= self.now_ms]
         self._planned = [(at_ms, fact) for at_ms, fact in self._planned if at_ms > self.now_ms]
-        if self.now_ms < self.length_ms and self.dice.random() < 0.006:
+        if self.now_ms < self.length_ms and self.dice.random() < 0.01:
             due.append(self._command(session))
         for fact in due:
             session.post(fact)
@@ -201,7 +204,8 @@ class World:
     def _command(self, session: Session) -> e.Event:
         dice, source = self.dice, "device:d1"
         commands: list[Callable[[], e.Event]] = [
-            self._text, self._text, self._stop, self._stop, self._cut, self._cut, self._talk, self._device, self._link,
+            self._text, self._text, self._text, self._stop, self._stop, self._cut, self._cut, self._talk, self._device,
+            self._link,
             lambda: e.ControlDone(source=source),
             lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."),
             lambda: e.ControlConfirm(action_id=dice.choice([*self.rules.actions, "r1:c1"]), accept=True, source=source),

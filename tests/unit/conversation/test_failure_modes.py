@@ -12,7 +12,11 @@ import pytest
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
+from agent.conversation.actions import Action
+from agent.conversation.deadlines import Deadlines
+from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Replies
+from agent.conversation.proposals import Proposals
 from tests.unit.conversation.script import WORD_SAMPLES, Script, names
 
 REPLIES = Replies()
@@ -62,6 +66,18 @@ def test_a_cancel_that_races_a_confirmation_leaves_one_outcome():
     assert refused.none(d.ActionStarted)
     assert refused.one(d.ActionRejected).reason == "interrupted"
     assert refused.one(d.Complaint).code == "action.stale"
+
+
+def test_a_proposal_is_not_confirmed_in_words_before_it_was_heard():
+    """The last line of defence: the question's interruption withdraws it before words come to be judged."""
+    outbox = Outbox()
+    proposals = Proposals(outbox, Deadlines())
+    call = e.ToolCall(reply_id="r1", step=1, call_id="c1", name="x", arguments={}, effect="write", risk="high")
+    proposals.propose(Action(call, "t1", "r1"), "r1", 0)
+    assert proposals.verdict("yes", understood=True) == "other"
+    assert proposals.verdict("no", understood=True) == "no"
+    proposals.reply_ended("r1", heard=True)
+    assert proposals.verdict("yes", understood=True) == "yes"
 
 
 # ── hearing ──────────────────────────────────────────────────────────────────────────────

@@ -86,6 +86,17 @@ def test_a_restart_settles_what_was_under_way():
     assert script.texts[-1] == "set timer is done after all."
 
 
+def test_what_goes_on_when_the_session_is_closed_is_unknown():
+    """Nothing is recorded behind the close, so nothing may be left in progress there."""
+    script = Script().types().calls("c1", "write", name="set_timer")
+    script.post(e.SessionClosed(reason="test"))
+    assert script.one(d.ActionUnknown).action_id == "r1:c1"
+    assert script.core.next_deadline_us() is None or script.wait(120_000).none(d.TtsSay)
+    script.post(e.SessionResumed())
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert len(script.all(d.ActionStarted)) == 1
+
+
 def test_a_restart_ends_the_open_turn():
     script = Script().starts().voiced(500)
     script.post(e.SessionResumed())
