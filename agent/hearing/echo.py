@@ -41,7 +41,7 @@ _MATCH_MS = 128
 _MATCH_SAMPLES = HEARING_RATE * _MATCH_MS // 1000
 _FIRST_MATCH_MS = 60
 _MATCH_EVERY_MS = 20
-_DOUBT_EVERY_MS = 100
+_DOUBT_EVERY_MS = 140
 _TRACK_EVERY_MS = 200
 _BREAK_MS = 100
 """Speech behind a longer silence is a new sound."""
@@ -51,7 +51,9 @@ _FOUND = 0.38
 below 0.33 in 99 of 100 windows, echo in a room above 0.5 in 95."""
 _UNHEARD_MS = 1_500
 """If nothing was heard while the agent spoke for so long, there is hardly an echo."""
-_UNLIKE = 0.35
+_SURE_MS = 100
+_UNLIKE = 0.25
+"""If so little of the first `_SURE_MS` of a sound lies in what was played it is no echo."""
 _STILL_ECHO = 0.65
 """The same for what is louder than the expected echo: a person over it does not take it all away."""
 _SMOOTH_MS = 50
@@ -128,14 +130,20 @@ class EchoGuard:
                 if found.score >= (_FOUND_EARLY if self._run_ms < _MATCH_MS else _FOUND):
                     self._adopt(now, found.lag)
                     return "echo"
-                unlike = found.score < _UNLIKE and self._unheard_ms >= _UNHEARD_MS
-                self._near = self._near or unlike or self._run_ms >= self._settings.hold_ms
+                self._near = self._near or self._is_unlike(found.score)
         else:
             self._unheard_ms += ms
             self._gap_ms += ms
             if self._gap_ms > _BREAK_MS:
                 self._begin()
         return "near" if self._near else "unsure"
+
+    def _is_unlike(self, score: float) -> bool:
+        """Whether a sound that is so much like what was played is something else."""
+        if self._run_ms >= self._settings.hold_ms:
+            return True
+        heard_before = self._unheard_ms < _UNHEARD_MS
+        return score < (_UNLIKE if heard_before else _FOUND_EARLY) and self._run_ms >= (_SURE_MS if heard_before else 0)
 
     def _due(self, every_ms: int, ms: int) -> bool:
         self._since_ms += ms
@@ -180,7 +188,8 @@ class EchoGuard:
     def _is_echo(self, now: int, delay: int) -> bool:
         """Whether what exceeds the expected echo is one that has become louder, or that comes another way."""
         here = self._around(now, delay, _DRIFT_SAMPLES)
-        if here.score >= _STILL_ECHO:
+        # At first most of what is compared came before; that it was echo says nothing of what came over it.
+        if self._near and here.score >= _STILL_ECHO:
             self._adopt(now, delay)
             return True
         best = self._find(now)

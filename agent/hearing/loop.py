@@ -38,7 +38,7 @@ costs no decoding and gives no words. Until then its last second is kept. Whispe
 voiced; the recogniser could not read it."""
 BACKLOG_SAMPLES = HEARING_RATE * 5
 """Audio kept while the recogniser's stream is being opened; beyond it the oldest is dropped."""
-ECHO_SURE_MS = 150
+ECHO_SURE_MS = 40
 """Echo that much before an onset is silence to the recogniser. Later, the first sounds of a person
 may lie in it."""
 
