@@ -128,7 +128,7 @@ class _About:
         in_short = self._recognised(self.turn.user, past) == [Steer("shorter")]
         parts = [self._wording.told(call, results.get(call.call_id), self._user, in_short=in_short) for call in calls]
         again = len(calls) == 1 and past.last is not None and past.last.tool == calls[0].name
-        if again and self._earlier.fresh and self._earlier.cut and calls[0].name not in self._writes:
+        if again and self._earlier.cut and calls[0].name not in self._writes:
             parts = [unrepeated(parts[0], self._earlier.reply.text)]
         return " ".join(dict.fromkeys(parts))
 
@@ -165,7 +165,7 @@ class _About:
         """With what was asked for last, even where nothing has come of it."""
         earlier, matter = self._earlier, self._earlier.matter
         past = self._past_of(earlier)
-        if matter is not None and not matter.done and matter.user.understood:
+        if matter is not None and not matter.done:
             asked = [answer for answer in self._again(matter.user) if isinstance(answer, Ask)]
             if asked:
                 return replace(past, last=asked[-1], result=None)

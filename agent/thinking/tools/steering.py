@@ -116,7 +116,7 @@ class Steering:
         done = earlier.matter.done
         if not done and (asked := self._unanswered()):
             return asked
-        if not done and earlier.matter.silent and earlier.matter.user.understood and self._again(earlier.matter.user):
+        if not done and earlier.matter.silent and self._again(earlier.matter.user):
             return [Say(NOT_DONE)]
         lists = [brief for one in done if isinstance(brief := self._brief(one), list)]
         left = [item for brief in lists for item in self._unheard(brief)]
@@ -151,7 +151,7 @@ class Steering:
         """What the matter's words ask for, where nothing came of them. What would change something is done
         now only if it surely was not begun, and the user has not thought better of it since."""
         matter = self._earlier.matter
-        if matter is None or matter.noted or not matter.user.understood:
+        if matter is None:
             return []
         again = self._again(matter.user)
         answers: list[Answer] = [answer for answer in again if not isinstance(answer, Steer)]

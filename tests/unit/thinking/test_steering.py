@@ -193,6 +193,11 @@ def test_an_addition_comes_alone_where_the_answer_was_heard(words: str) -> None:
     assert answer(("what time is it in tokyo", 4), words) == "3:20 PM in Paris."
 
 
+def test_what_was_stopped_is_neither_owed_nor_remembered_word_for_word() -> None:
+    assert answer(("what time is it in tokyo", 1), "stop", "also what about paris") == "It's 3:20 PM in Paris."
+    assert answer(("what time is it in tokyo", 1), "wait", "in paris") == "It's 3:20 PM in Paris."
+
+
 def test_an_addition_to_what_was_never_answered_asks_for_both() -> None:
     assert steered(("what time is it in tokyo", NOTHING), "and in paris") == [
         ("It's 11:20 PM in Tokyo. It's 3:20 PM in Paris.", ["current_time", "current_time"])
