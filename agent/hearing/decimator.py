@@ -23,6 +23,10 @@ class Decimator:
     _taps = _low_pass()
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Silence comes before the next block."""
         self._before = np.zeros(_TAPS - _FACTOR, dtype=np.float32)
 
     def push(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:

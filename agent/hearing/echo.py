@@ -90,10 +90,12 @@ class EchoGuard:
         """20 ms that are played from `at_us` on: int16 mono 48 kHz, shape (960,), or None for silence."""
         if not self._settings.guard:
             return
-        block = self._decimator.push(_SILENCE if pcm is None else pcm)
-        self._played.append(block, at_us + FRAME_US)
-        if pcm is not None:
-            self._sounded = self._played.end or 0
+        if pcm is None:
+            self._decimator.reset()
+            self._played.append(_SILENCE, at_us + FRAME_US)
+            return
+        self._played.append(self._decimator.push(pcm), at_us + FRAME_US)
+        self._sounded = self._played.end or 0
 
     def judge(self, frame: Pcm, end_us: int, *, speech: bool) -> Verdict:
         """One frame of the microphone, 16 kHz mono int16, whose last sample was heard at `end_us`.
@@ -221,4 +223,4 @@ class EchoGuard:
         return Match(found.score, found.lag + delay - reach)
 
 
-_SILENCE = np.zeros(960, dtype=np.int16)
+_SILENCE = np.zeros(320, dtype=np.float32)

@@ -25,7 +25,10 @@ class History:
     """The last `samples` of a 16 kHz stream; positions count samples on a clock that all streams share."""
 
     def __init__(self, samples: int) -> None:
-        self._samples = np.zeros(samples, dtype=np.float32)
+        self._kept = samples
+        self._buffer = np.zeros(2 * samples, dtype=np.float32)
+        self._top = samples
+        """Index behind the newest sample: what is older is moved to the front only now and then."""
         self._lateness: deque[int] = deque(maxlen=_ARRIVALS)
         self.end: int | None = None
         """Position behind the newest sample; None before the first."""
@@ -34,19 +37,19 @@ class History:
         """Add samples of which the last is heard or played at `end_us`."""
         self._move_to(end_us * HEARING_RATE // 1_000_000 - pcm.size)
         assert self.end is not None  # noqa: S101 - `_move_to` has set it
-        self._shift(pcm.size)
-        self._samples[-pcm.size :] = pcm[-self._samples.size :]
+        self._put(pcm[-self._kept :])
         self.end += pcm.size
 
     def window(self, end: int, samples: int) -> NDArray[np.float32]:
         """`samples` up to position `end`, shape (samples,); zeros for what is not kept or not there yet."""
-        last = self._samples.size - ((self.end or 0) - end)
-        first = last - samples
-        if first >= 0 and last <= self._samples.size:
-            return self._samples[first:last]
+        last = self._top - ((self.end or 0) - end)
+        first, oldest = last - samples, self._top - self._kept
+        if first >= oldest and last <= self._top:
+            return self._buffer[first:last]
         out = np.zeros(samples, dtype=np.float32)
-        kept = self._samples[max(first, 0) : max(last, 0)]
-        out[max(-first, 0) : max(-first, 0) + kept.size] = kept[:samples]
+        start, stop = max(first, oldest), min(last, self._top)
+        if start < stop:
+            out[start - first : stop - first] = self._buffer[start:stop]
         return out
 
     def _move_to(self, start: int) -> None:
@@ -64,11 +67,18 @@ class History:
             self.end += moved
 
     def _shift(self, samples: int) -> None:
-        """Make room at the end, with zeros; a negative number takes samples back."""
-        kept = max(self._samples.size - abs(samples), 0)
+        """Add silence; a negative number takes samples back."""
         if samples >= 0:
-            self._samples[:kept] = self._samples[self._samples.size - kept :]
-            self._samples[kept:] = 0.0
-        else:
-            self._samples[self._samples.size - kept :] = self._samples[:kept]
-            self._samples[: self._samples.size - kept] = 0.0
+            self._put(np.zeros(min(samples, self._kept), dtype=np.float32))
+            return
+        left = self._buffer[self._top - self._kept : max(self._top + samples, self._top - self._kept)].copy()
+        self._buffer[:] = 0.0
+        self._buffer[self._kept - left.size : self._kept] = left
+        self._top = self._kept
+
+    def _put(self, pcm: NDArray[np.float32]) -> None:
+        if self._top + pcm.size > self._buffer.size:
+            self._buffer[: self._kept] = self._buffer[self._top - self._kept : self._top]
+            self._top = self._kept
+        self._buffer[self._top : self._top + pcm.size] = pcm
+        self._top += pcm.size
