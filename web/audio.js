@@ -49,6 +49,8 @@ export class AudioGraph {
     this.speaker = /** @type {SinkElement} */ (new Audio());
     this.onState = () => handlers.blocked(this.context.state !== 'running' && this.context.state !== 'closed');
     this.context.addEventListener('statechange', this.onState);
+    /** Without the graph the element is what is heard. */
+    this.onSilence = () => (this.gate ? this.onState() : handlers.blocked(true));
   }
 
   /** @param {Record<string, any>} gateOptions see energy_gate.js */
@@ -67,7 +69,7 @@ export class AudioGraph {
     const running = this.context.resume().catch(() => undefined);
     const timeout = new Promise((done) => setTimeout(done, 300)); // resume() waits for ever without a gesture
     await Promise.race([running, timeout]);
-    if (this.keeper.srcObject) this.keeper.play().catch(() => this.handlers.blocked(!this.gate));
+    if (this.keeper.srcObject) this.keeper.play().catch(this.onSilence);
     this.onState();
   }
 
@@ -90,7 +92,7 @@ export class AudioGraph {
   playStream(stream) {
     this.keeper.srcObject = stream;
     this.keeper.muted = this.gate !== null;
-    this.keeper.play().catch(() => this.handlers.blocked(!this.gate));
+    this.keeper.play().catch(this.onSilence);
     if (this.gate) this.setRemote(this.context.createMediaStreamSource(stream));
   }
 

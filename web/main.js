@@ -335,6 +335,7 @@ function setBlocked(blocked) {
   dispatch(local('sound', { blocked }));
   if (blocked) notify('sound', 'The page is silent until you tap it. If it stays so, connect a loudspeaker or headphones.', 'sound', 'info');
   else denotify('sound');
+  if (phase() === 'connected') announce(); // nothing is said to a device that is silent
 }
 
 // ── settings ─────────────────────────────────────────────────────────────────────────────

@@ -22,15 +22,7 @@ from agent.conversation import events as e
 from agent.conversation.answering import Answering
 from agent.conversation.cut_off import CutOff, CutOffs
 from agent.conversation.deadlines import Deadlines
-from agent.conversation.decisions import (
-    AgentStatus,
-    AsrFinalize,
-    AsrReset,
-    Complaint,
-    Decision,
-    TurnEnd,
-    TurnStart,
-)
+from agent.conversation.decisions import AgentStatus, AsrFinalize, AsrReset, Complaint, Decision, TurnEnd, TurnStart
 from agent.conversation.endpointing import completeness, delay_ms
 from agent.conversation.interruption import SPOKEN_EVIDENCE, Interruptions, judge
 from agent.conversation.outbox import Outbox
@@ -146,7 +138,8 @@ class Conversation:
     def _on_device(self, fact: e.Event) -> None:
         match fact:
             case e.DeviceJoined():
-                self._presence.join(fact)
+                if self._presence.join(fact) and self._reply_live:  # a locked phone, a browser that blocks sound
+                    self._confirm(f"device:{fact.device_id}", "device_left")
             case e.DeviceLink():
                 self._presence.link(fact)
                 self._answering.link_changed(self._now_us)

@@ -31,13 +31,14 @@ class Presence:
         """From a sample's leaving the playout to its being audible, on the slowest device."""
         return max(self._latency_ms.values(), default=0)
 
-    def join(self, fact: DeviceJoined) -> None:
-        """A device joined, or joined again with other properties."""
-        self._latency_ms.pop(fact.device_id, None)
+    def join(self, fact: DeviceJoined) -> bool:
+        """A device joined, or joined again with other properties; whether the last loudspeaker went with them."""
+        had = self._latency_ms.pop(fact.device_id, None) is not None
         self._present.add(fact.device_id)
         self.feature = fact.feature or self.feature
         if fact.speaker:
             self._latency_ms[fact.device_id] = fact.output_latency_ms
+        return had and not self._latency_ms
 
     def leave(self, fact: DeviceLeft) -> bool:
         """Whether the last loudspeaker went with it."""

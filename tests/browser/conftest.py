@@ -16,10 +16,10 @@ FLAGS = (
     "--no-sandbox",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
     "--disable-background-networking",
     "--allow-loopback-in-peer-connection",
 )
+SOUND_AT_ONCE = "--autoplay-policy=no-user-gesture-required"  # a second flag of this name does not replace the first
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def chromium() -> Iterator[Callable[..., Browser]]:
     with sync_playwright() as playwright:
         browsers: list[Browser] = []
 
-        def launch(*flags: str) -> Browser:
-            browsers.append(playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags]))
+        def launch(*flags: str, sound: str = SOUND_AT_ONCE) -> Browser:
+            browsers.append(playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, sound, *flags]))
             return browsers[-1]
 
         yield launch

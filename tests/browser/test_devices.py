@@ -14,12 +14,13 @@ from tests.fixtures.server import Server, payloads, wait_idle
 pytestmark = pytest.mark.realtime
 
 AUDIBLE = 200.0
+# Without a microphone: a page that listens may play, too.
 CONNECT_WITHOUT_GESTURE = """
 window.addEventListener('load', () => {
   const wait = setInterval(() => {
     if (!window.voiceAgent) return;
     clearInterval(wait);
-    window.voiceAgent.connect(true);
+    window.voiceAgent.connect(false);
   }, 100);
 });
 """
@@ -30,14 +31,20 @@ def sound_state(talk: TalkPage) -> str:
     return str(talk.page.evaluate("() => window.voiceAgent.audio().context.state"))
 
 
+def loudest(talk: TalkPage) -> float:
+    heard = talk.recording()
+    return float(heard.level(heard.ear).max(initial=0.0))
+
+
 def test_sound_that_the_browser_blocks_is_asked_for_and_comes_with_the_next_gesture(
     server: Server, chromium: Callable[..., Browser]
 ) -> None:
-    browser = chromium("--autoplay-policy=document-user-activation-required")
+    browser = chromium(sound="--autoplay-policy=document-user-activation-required")
     context = browser.new_context(bypass_csp=True)
     page = context.new_page()
     page.add_init_script(CONNECT_WITHOUT_GESTURE)
     talk = TalkPage(page, server.url)
+    page.wait_for_timeout(5_000)  # what a test asks the page counts as a gesture
     talk.until(lambda: talk.page.get_attribute("html", "data-phase") == "connected", "a call without a gesture")
     talk.until(lambda: talk.page.locator(SOUND).count() == 1, "that sound is blocked")
     assert "tap" in talk.page.inner_text(SOUND)
@@ -48,9 +55,7 @@ def test_sound_that_the_browser_blocks_is_asked_for_and_comes_with_the_next_gest
     talk.record()
     talk.type("what is seven times eight")
     talk.until(lambda: any("56" in text for text in talk.agent_texts()), "the product")
-    talk.until(lambda: talk.mode() == "listening", "the end of the answer")
-    heard = talk.recording()
-    assert heard.level(heard.ear).max() > AUDIBLE, "the answer was audible"
+    talk.until(lambda: loudest(talk) > AUDIBLE, "an answer that can be heard")
     context.close()
     browser.close()
     wait_idle(server)

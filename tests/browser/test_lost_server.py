@@ -58,7 +58,7 @@ def test_a_killed_server_is_noticed_and_called_again(own_server: Server, browser
         before = talk.agent_texts()
         own_server.process.kill()
         talk.until(lambda: not connected(talk), "the loss", SAID_WITHIN_S)
-        assert "agent" in talk.status().lower(), talk.status()
+        talk.until(lambda: "agent" in talk.status().lower(), "what was lost")
         talk.until(lambda: "Trying again" in talk.status(), "that it tries again", 10)
         assert talk.agent_texts() == before, "what was said stays on the page"
         own_server.process.wait()

@@ -133,7 +133,7 @@ def _tools(kit: Kit) -> list[SkillTool]:
 
     async def ready() -> str:
         if office.contacts.sender is None:
-            return "Your own e-mail address is not known. Set mail.own in agent.toml."
+            return ""  # who never set e-mail up is told so when they ask for it, and not in every call
         return await kit.memory.check() or await office.outbox.check()
 
     parameters: dict[str, Json] = {"to": STRINGS, "body": STRING, "subject": STRING, "from": STRING}

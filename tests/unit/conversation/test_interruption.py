@@ -370,6 +370,15 @@ def test_a_device_that_joins_again_without_a_speaker_is_none():
     assert script.texts == []
 
 
+def test_the_last_loudspeaker_that_goes_silent_ends_the_reply_and_nothing_else():
+    script = Script().speaking()
+    script.post(e.DeviceJoined(device_id="d1", transport="test", output_latency_ms=80))
+    assert not script.all(d.InterruptionConfirmed), "it only plays later than before"
+    script.post(e.DeviceJoined(device_id="d1", transport="test", speaker=False))
+    assert evidence(script) == "device_left"
+    assert not script.all(d.TurnEnd)[1:], "no turn of the user's is lost with it"
+
+
 def test_the_last_device_that_leaves_ends_the_open_turn():
     script = Script().says("set a timer and")
     script.post(e.DeviceLeft(device_id="d1", reason="closed"))
