@@ -5,6 +5,8 @@
  * figure means stands there.
  */
 
+import { emptyContinuation, firstPart, foldContinuation, turnOf } from './continuation.js';
+
 /** @typedef {import('./wire.js').Entry} Entry */
 
 /** @typedef {{sent: number, sinceUs: number | null, limit: number | null, settled: boolean, samples: number,
@@ -17,13 +19,16 @@
 
 /** @typedef {{count: number, longest: number, latest: number[]}} Times in ms */
 
+/** @typedef {{interrupted: boolean, heard: boolean}} Turn `heard`: something of a reply to it */
+
 /** @typedef {{requested: number, ack: Times, freed: Times}} Target */
 
 /**
  * @typedef {object} Figures
  * @property {number} ended turns with a reply that has ended
  * @property {number} interrupted
- * @property {Map<string, boolean>} turns whether each was interrupted
+ * @property {Map<string, Turn>} turns
+ * @property {import('./continuation.js').Continuation} continuation
  * @property {{suspected: number, confirmed: number, dismissed: number}} interruptions
  * @property {Map<string, Reply>} replies
  * @property {Map<string, Target>} targets of cancellations
@@ -51,7 +56,8 @@ const NOBODY = new Set(['closed', 'device_left', 'restart']);
 
 /** @returns {Figures} */
 export const emptyFigures = () => ({
-  ended: 0, interrupted: 0, turns: new Map(), interruptions: { suspected: 0, confirmed: 0, dismissed: 0 }, replies: new Map(),
+  ended: 0, interrupted: 0, turns: new Map(), continuation: emptyContinuation(),
+  interruptions: { suspected: 0, confirmed: 0, dismissed: 0 }, replies: new Map(),
   targets: new Map(), waiting: new Map(), cuts: 0, ghostSamples: 0, longestGhost: 0, actions: new Map(), cut: new Map(),
   untold: new Map(), tells: new Map(), ghostActions: 0, lateCommits: 0, told: 0,
   mismatches: { heard_not_said: 0, heard_not_synthesised: 0, shown_not_spoken: 0 },
@@ -77,8 +83,6 @@ function without(map, key) {
 
 /** @param {Entry} entry */
 const nowUs = (entry) => entry.now_us ?? entry.t_ms * 1000;
-/** @param {Entry} entry @returns {string} */
-const turnOf = (entry) => entry.payload.turn_id ?? entry.turn_id;
 
 // ── cancellations ────────────────────────────────────────────────────────────────────────
 
@@ -275,9 +279,21 @@ function turnEnded(state, entry) {
   for (const kind of mismatchesOf(reply)) mismatches[kind] += 1;
   const key = turnOf(entry) || id;
   const known = state.turns.get(key);
-  const cut = outcome === 'interrupted' && !reply.byNobody && !known ? 1 : 0;
-  return { ...state, mismatches, ended: state.ended + (known === undefined ? 1 : 0), interrupted: state.interrupted + cut,
-    turns: put(state.turns, key, known === true || cut === 1, KEPT) };
+  const cut = outcome === 'interrupted' && !reply.byNobody && !known?.interrupted ? 1 : 0;
+  const turn = { interrupted: known?.interrupted === true || cut === 1, heard: known?.heard === true || Boolean(reply.stop?.heard) };
+  return { ...state, mismatches, ended: state.ended + (known ? 0 : 1), interrupted: state.interrupted + cut,
+    turns: put(state.turns, key, turn, KEPT) };
+}
+
+/** A turn that was the first part of this one does not count, unless something was heard of a reply to it: then this one
+ * has been counted. @param {Figures} state @param {Entry} entry @returns {Figures} */
+function joinTurns(state, entry) {
+  const before = firstPart(state.continuation, entry);
+  const first = state.turns.get(before);
+  if (!first) return state;
+  const turns = without(state.turns, before);
+  if (first.heard) return { ...state, turns: put(turns, turnOf(entry), first, KEPT) };
+  return { ...state, turns, ended: state.ended - 1, interrupted: state.interrupted - (first.interrupted ? 1 : 0) };
 }
 
 /** @param {Figures} state @param {'suspected' | 'confirmed' | 'dismissed'} what @returns {Figures} */
@@ -315,12 +331,14 @@ const FOLDS = {
   'playback.resume': sound,
   'playback.stop': stopped,
   'reply.done': replyDone,
+  'turn.end': joinTurns,
 };
 
 /** @param {Figures} state @param {Entry} entry @returns {Figures} */
 export function foldFigures(state, entry) {
-  const fold = FOLDS[entry.type];
-  return fold ? fold(state, entry) : state;
+  const next = FOLDS[entry.type]?.(state, entry) ?? state;
+  const continuation = foldContinuation(state.continuation, entry);
+  return continuation === state.continuation ? next : { ...next, continuation };
 }
 
 // ── to look at ───────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 // @ts-check
 /** Fold of the timeline into what was said: the user's turns, the agent's replies, notes. Pure. */
+import { emptyContinuation, firstPart, foldContinuation, turnOf } from './continuation.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
@@ -18,7 +19,7 @@
 
 /** `sent`: reply samples that left the playout. `stop`: set when what was heard is final. `frozen`: what is shown while an
  * interruption is suspected.
- * @typedef {{kind: 'agent', key: string, replyId: string, chunks: Chunk[], sent: number,
+ * @typedef {{kind: 'agent', key: string, replyId: string, turnId: string, chunks: Chunk[], sent: number,
  *   playback: 'waiting' | 'playing' | 'paused' | 'ended', stop: {heard: string, unheard: string} | null, frozen: Part[] | null,
  *   outcome: string, actions: Action[]}} AgentItem */
 
@@ -27,12 +28,12 @@
 /** @typedef {UserItem | AgentItem | NoteItem} Item */
 
 /** `hidden`: replies that were begun before the turn ended; nobody sees them until they are committed.
- * @typedef {{items: Item[], hidden: AgentItem[]}} Transcript */
+ * @typedef {{items: Item[], hidden: AgentItem[], continuation: import('./continuation.js').Continuation}} Transcript */
 
 export const MAX_ITEMS = 200;
 
 /** @returns {Transcript} */
-export const emptyTranscript = () => ({ items: [], hidden: [] });
+export const emptyTranscript = () => ({ items: [], hidden: [], continuation: emptyContinuation() });
 
 /**
  * @param {AgentItem} reply
@@ -102,14 +103,33 @@ function changeUser(state, entry, change) {
 function endTurn(state, entry) {
   const { text = '', understood = true } = entry.payload;
   if (!text.trim()) return replaceLast(state, isOpen, () => null);
-  return changeUser(state, entry, { turnId: entry.turn_id, text, understood, open: false });
+  const ended = changeUser(state, entry, { turnId: turnOf(entry), text, understood, open: false });
+  return join(ended, firstPart(state.continuation, entry), turnOf(entry));
 }
+
+/** The turn `first`, if there is one, was the first part of this one: its item has all the words now, and what was
+ * begun to answer it and not heard is gone. @param {Transcript} state @param {string} first @param {string} turnId */
+function join(state, first, turnId) {
+  /** @param {string} id */
+  const saidBy = (id) => state.items.findLastIndex((item) => item.kind === 'user' && item.turnId === id);
+  const [from, to] = [first ? saidBy(first) : -1, saidBy(turnId)];
+  if (from < 0 || to < from) return state;
+  const items = state.items.flatMap((item, at) => {
+    if (at === from) return [{ ...state.items[to], key: item.key }];
+    const gone = item.kind === 'agent' && item.turnId === first && cameToNothing(item);
+    return at === to || (at > from && gone) ? [] : [item];
+  });
+  return { ...state, items };
+}
+
+/** @param {AgentItem} reply it is over, and nothing of it was heard */
+const cameToNothing = (reply) => reply.outcome !== '' && !segments(reply).some(({ kind }) => kind === 'heard');
 
 /** The call is over: what was not recognised or said by now never will be. @param {Transcript} state @returns {Transcript} */
 export function closeTranscript(state) {
   const heard = replaceLast(state, isOpen, (item) => (item.text ? { ...item, open: false } : null));
   const items = heard.items.flatMap((item) => (item.kind === 'agent' && item.outcome === '' ? hangUp(item) : [item]));
-  return { items, hidden: [] };
+  return { ...heard, items, hidden: [] };
 }
 
 /** @param {AgentItem} reply @returns {AgentItem[]} */
@@ -130,7 +150,7 @@ const keyOf = (entry) => `${entry.session_id}/${entry.payload.reply_id}`;
 
 /** @param {Entry} entry @returns {AgentItem} */
 const newReply = (entry) => ({ kind: 'agent', key: keyOf(entry),
-  replyId: entry.payload.reply_id, chunks: [], sent: 0, playback: 'waiting', stop: null, frozen: null, outcome: '', actions: [] });
+  replyId: entry.payload.reply_id, turnId: turnOf(entry), chunks: [], sent: 0, playback: 'waiting', stop: null, frozen: null, outcome: '', actions: [] });
 
 /** @param {Transcript} state @param {Entry} entry */
 function startModel(state, entry) {
@@ -230,7 +250,7 @@ const sentTo = (entry, sample) => (/** @type {AgentItem} */ reply) => /** @type 
 
 /** @type {Record<string, (state: Transcript, entry: Entry) => Transcript>} */
 const FOLDS = {
-  'turn.start': (state, entry) => changeUser(state, entry, { turnId: entry.turn_id || 'turn' }),
+  'turn.start': (state, entry) => changeUser(state, entry, { turnId: turnOf(entry) || 'turn' }),
   'asr.partial': (state, entry) => (entry.payload.text ? changeUser(state, entry, { text: entry.payload.text }) : state),
   'asr.final': (state, entry) =>
     entry.payload.text ? changeUser(state, entry, { text: entry.payload.text, understood: entry.payload.understood !== false }) : state,
@@ -259,7 +279,8 @@ const FOLDS = {
 
 /** @param {Transcript} state @param {Entry} entry @returns {Transcript} */
 export function foldTranscript(state, entry) {
-  const fold = FOLDS[entry.type];
-  if (fold) return fold(state, entry);
-  return entry.type.startsWith('action.') ? changeAction(state, entry) : state;
+  const fold = FOLDS[entry.type] ?? (entry.type.startsWith('action.') ? changeAction : undefined);
+  const next = fold ? fold(state, entry) : state;
+  const continuation = foldContinuation(state.continuation, entry);
+  return continuation === state.continuation ? next : { ...next, continuation };
 }

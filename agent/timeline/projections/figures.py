@@ -10,6 +10,8 @@
 
 A turn counts once a reply to it has ended; what the agent says unasked is a turn too. It counts
 as interrupted if somebody cut a reply of it, not if a device, the session or the process went away.
+One that was ended too early and goes on is one turn, and going on before anything of the reply was heard
+does not count as cutting it (but as a confirmed interruption).
 `false_rate` is dismissed / suspected; rates are null while there is nothing to divide by. The page
 folds the same figures, checked against the same fixtures.
 """
@@ -29,6 +31,7 @@ from agent.conversation.decisions import (
     PlaybackStop,
     ReplyDone,
     TtsSay,
+    TurnEnd,
 )
 from agent.conversation.events import (
     REPLY_RATE,
@@ -44,6 +47,7 @@ from agent.conversation.events import (
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
 from agent.timeline.projections.cancels import Cancels
+from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.effects import Effects
 from agent.timeline.projections.ghost_speech import GhostSpeech
 from agent.timeline.projections.spoken import KINDS, Spoken
@@ -65,13 +69,21 @@ class _Reply:
     ghost_counted: int = 0
 
 
+@dataclass(slots=True)
+class _Turn:
+    interrupted: bool = False
+    heard: bool = False
+    """Something was heard of a reply to it."""
+
+
 class Figures:
     """A fold over a session's entries, in order."""
 
     def __init__(self) -> None:
         self._replies: dict[str, _Reply] = {}
-        self._turns: dict[str, bool] = {}
-        """Whether it was interrupted, by turn id, or by reply id for what was said unasked."""
+        self._turns: dict[str, _Turn] = {}
+        """By turn id, or by reply id for what was said unasked."""
+        self._continuation = Continuation()
         self._ended = 0
         self._interrupted = 0
         self._interruptions = {"suspected": 0, "confirmed": 0, "dismissed": 0}
@@ -86,7 +98,10 @@ class Figures:
         event, now_us = entry.event, entry.now_us
         self._cancels.apply(event, now_us)
         self._effects.apply(entry)
+        before = self._continuation.apply(event)
         match event:
+            case TurnEnd() if before in self._turns:
+                self._join(before, event.turn_id)
             case InterruptionSuspected():
                 self._interruptions["suspected"] += 1
             case InterruptionDismissed():
@@ -151,10 +166,20 @@ class Figures:
         key = turn_key(event)
         if key not in self._turns:
             self._ended += 1
-            remember(self._turns, key, False, KEPT)
-        if event.outcome == "interrupted" and not reply.by_nobody and not self._turns[key]:
+        turn = self._turns.get(key) or remember(self._turns, key, _Turn(), KEPT)
+        turn.heard |= reply.spoken.stop is not None and reply.spoken.stop.heard_text != ""
+        if event.outcome == "interrupted" and not reply.by_nobody and not turn.interrupted:
             self._interrupted += 1
-            self._turns[key] = True
+            turn.interrupted = True
+
+    def _join(self, before: str, turn_id: str) -> None:
+        """The turn `before` was the first part of this one, which counts again if nothing was heard yet."""
+        first = self._turns.pop(before)
+        if first.heard:
+            remember(self._turns, turn_id, first, KEPT)
+        else:
+            self._ended -= 1
+            self._interrupted -= first.interrupted
 
     def _reply(self, reply_id: str) -> _Reply:
         found = self._replies.get(reply_id)

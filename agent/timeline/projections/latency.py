@@ -14,7 +14,8 @@ All times are milliseconds of the session (from `now_us`), `None` for what did n
     interrupted               a reply of this turn was cut
 
 Discarded replies leave no trace. Something that the agent says unasked is a turn with an empty
-`turn_id`.
+`turn_id`. A turn that goes on with one that was ended too early takes that one's place once it ends, with
+the times of its own replies only; it counts as interrupted already if something of the earlier one was heard.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from agent.conversation.decisions import (
     ModelStart,
     PlaybackRelease,
     PlaybackResume,
+    PlaybackStop,
     ReplyDone,
     TurnEnd,
     TurnStart,
@@ -52,6 +54,7 @@ from agent.conversation.events import (
     TtsChunk,
 )
 from agent.timeline.entry import Entry
+from agent.timeline.projections.continuation import Continuation
 
 FIELDS = (
     *("user_end_ms", "turn_end_ms", "model_first_token_ms", "tool_call_ms", "tool_result_ms"),
@@ -73,6 +76,7 @@ class _Reply:
     """When the last mark, start or resume was."""
     requested_us: dict[str, int] = field(default_factory=dict)
     ack_ms: dict[str, float] = field(default_factory=dict)
+    heard: bool = False
 
     def note(self, name: str, now_us: int) -> None:
         self.first.setdefault(name, now_us)
@@ -105,6 +109,8 @@ class _Turn:
     user_end_us: int | None = None
     end_us: int | None = None
     interrupted: bool = False
+    cut_while_heard: bool = False
+    """Interrupted, and not before the user heard anything."""
     replies: dict[str, _Reply] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
@@ -148,9 +154,11 @@ class Latency:
         self._speaking = False
         self._user_end_us: int | None = None
         self._speakers: dict[str, int] = {}
+        self._continuation = Continuation()
 
     def apply(self, entry: Entry) -> None:
         event, now_us = entry.event, entry.now_us
+        before = self._continuation.apply(event)
         match event:
             case SpeechStarted():
                 self._speaking, self._user_end_us = True, None
@@ -165,7 +173,7 @@ class Latency:
             case TurnStart():
                 self._turn(event.turn_id)
             case TurnEnd():
-                self._end(event, now_us)
+                self._end(event, now_us, before)
             case DeviceJoined() if event.speaker:
                 self._speakers[event.device_id] = event.output_latency_ms
             case DeviceLeft():
@@ -182,10 +190,13 @@ class Latency:
             self._turns[turn_id] = _Turn(turn_id)
         return self._turns[turn_id]
 
-    def _end(self, event: TurnEnd, now_us: int) -> None:
+    def _end(self, event: TurnEnd, now_us: int, before: str) -> None:
         turn = self._turn(event.turn_id)
         turn.user_end_us, turn.end_us = self._user_end_us, now_us
         self._user_end_us = None
+        first = self._turns.pop(before, None)
+        if first is not None:
+            turn.interrupted = turn.cut_while_heard = first.cut_while_heard
         if not event.text:
             del self._turns[event.turn_id]
 
@@ -213,7 +224,9 @@ class Latency:
         if event.outcome == "discarded":
             turn.replies.pop(event.reply_id, None)
             del self._turn_of[event.reply_id]
-        turn.interrupted |= event.outcome == "interrupted"
+        if event.outcome == "interrupted":
+            turn.interrupted = True
+            turn.cut_while_heard |= turn.replies[event.reply_id].heard
 
     def _note(self, reply: _Reply, event: Event, now_us: int) -> None:
         match event:
@@ -232,6 +245,8 @@ class Latency:
                 reply.mark(event.sample, now_us)
             case PlaybackResume():
                 reply.passed_us = now_us
+            case PlaybackStop():
+                reply.heard = event.heard_text != ""
             case CancelRequested():
                 reply.requested_us.setdefault(event.target, now_us)
             case CancelAck():

@@ -7,7 +7,8 @@
 The words of the open turn are those of the last hypothesis; `turn.end` fixes them. A turn
 without words disappears, and so does a reply that was discarded; a speculative one is not shown
 before it is committed. What the agent says unasked is a turn of its own with an empty `turn_id`.
-`outcome` is empty while the reply lives.
+`outcome` is empty while the reply lives. A turn that goes on with one that was ended too early takes
+that one's place once it ends, along with those of its replies of which something was heard.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from agent.conversation.decisions import (
 from agent.conversation.events import AsrFinal, AsrPartial, Json
 from agent.conversation.playback import Playback
 from agent.timeline.entry import Entry
+from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.progress import advance
 
 
@@ -58,6 +60,11 @@ class _Reply:
         if self.outcome == "completed":
             return self.playback.said_text, ""
         return self.playback.heard(self.playback.sent_samples)
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """It is over, and nothing of it was heard."""
+        return self.outcome != "" and not self._heard()[0]
 
     def _spans(self) -> list[Json]:
         """Where in `text` each chunk lies: the chunks are joined by one space."""
@@ -108,9 +115,11 @@ class Transcript:
         self._open: _Turn | None = None
         self._overheard = ""
         """Words heard while no turn is open: the next turn begins with them, or they are forgotten."""
+        self._continuation = Continuation()
 
     def apply(self, entry: Entry) -> None:
         event = entry.event
+        before = self._continuation.apply(event)
         match event:
             case AsrPartial() | AsrFinal():
                 self._hear(event.text)
@@ -120,6 +129,7 @@ class Transcript:
                 self._start(event.turn_id)
             case TurnEnd():
                 self._end(event)
+                self._join(before, event.turn_id)
             case _:
                 self._on_reply(entry)
 
@@ -142,6 +152,15 @@ class Transcript:
         turn.user, turn.final, turn.understood = event.text, True, event.understood
         self._open = None
         self._drop_if_empty(event.turn_id)
+
+    def _join(self, before: str, turn_id: str) -> None:
+        """The turn `before`, if there is one, was the first part of this one."""
+        first = self._turns.pop(before, None)
+        if first is not None:
+            turn = self._turn(turn_id)
+            heard = {reply_id: reply for reply_id, reply in first.replies.items() if not reply.came_to_nothing}
+            turn.replies = heard | turn.replies
+            self._turn_of.update((reply_id, turn) for reply_id, reply in heard.items() if not reply.outcome)
 
     def _turn(self, key: str) -> _Turn:
         if key not in self._turns:

@@ -2,7 +2,8 @@
 
     {"turn_id": "t1",
      "user": {"said": "what time is it", "last_partial": "what time", "typed": false, "revised": false,
-              "final": true, "understood": true, "evidence": {…}},
+              "final": true, "understood": true, "evidence": {…},
+              "cut_off": [{"turn_id": …, "said": …, "evidence": {…}}]},
      "replies": [{"reply_id": "r1", "outcome": "interrupted", "written": "It is noon. Anything",
                   "asked": "It is noon.", "spoken": "It is", "unspoken": "noon.", "heard_ms": 420,
                   "method": "sent", "understood_as": [{"tool": "time", "arguments": {}}]}],
@@ -10,7 +11,8 @@
      "mismatches": [{"reply_id": "r1", "kind": "heard_not_said", "expected": …, "found": …}]}
 
 `written` is what the model wrote, `asked` what speech was asked to say, `spoken` what was heard of
-it, to the word. `revised`: the final words do not begin like the last hypothesis. Replies that
+it, to the word. `revised`: the final words do not begin like the last hypothesis. `cut_off`: where the
+turn was ended too early, with what had been said of it by then. Replies that
 were discarded are here too: the record tells what was begun. What the agent says unasked is a turn
 with an empty `turn_id`. Sounds that were no turn (no words, no reply) are left out.
 """
@@ -32,6 +34,7 @@ from agent.conversation.decisions import (
 )
 from agent.conversation.events import AsrFinal, AsrPartial, Event, Json, ModelToken
 from agent.timeline.entry import Entry
+from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.spoken import Mismatch, Spoken
 from agent.timeline.projections.turn_tools import ToolRecord, TurnTools
 
@@ -64,7 +67,15 @@ class _Turn:
     turn_id: str
     last_partial: str = ""
     end: TurnEnd | None = None
+    cut_off: list[TurnEnd] = field(default_factory=list)
     replies: dict[str, _Reply] = field(default_factory=dict)
+
+    def goes_on_with(self, first: _Turn) -> None:
+        """`first` was ended too early; its words and replies belong to this turn, before its own."""
+        if first.end is not None:
+            self.cut_off = [*first.cut_off, first.end]
+            self.last_partial = " ".join(filter(None, (first.end.text, self.last_partial)))
+        self.replies = first.replies | self.replies
 
     def to_json(self) -> dict[str, Json]:
         replies = self.replies.values()
@@ -87,6 +98,7 @@ class _Turn:
             "final": end is not None,
             "understood": end is None or end.understood,
             "evidence": end.evidence if end else {},
+            "cut_off": [{"turn_id": cut.turn_id, "said": cut.text, "evidence": cut.evidence} for cut in self.cut_off],
         }
 
     @property
@@ -103,12 +115,14 @@ class TurnRecords:
         """By turn id, or by reply id for what the agent says unasked; oldest first."""
         self._replies: dict[str, _Reply] = {}
         self._tools = TurnTools()
+        self._continuation = Continuation()
         self._open: _Turn | None = None
         self._overheard = ""
         """The last hypothesis while no turn is open: it belongs to the turn that begins with it."""
 
     def apply(self, entry: Entry) -> None:
         event = entry.event
+        before = self._continuation.apply(event)
         match event:
             case AsrPartial():
                 self._hear(event.text)
@@ -121,6 +135,8 @@ class TurnRecords:
                 self._open.last_partial, self._overheard = self._overheard, ""
             case TurnEnd():
                 self._turn(event.turn_id).end, self._open = event, None
+                if before in self._turns:
+                    self._turn(event.turn_id).goes_on_with(self._turns.pop(before))
             case _:
                 self._on_reply(event)
 

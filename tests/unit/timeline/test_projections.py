@@ -54,7 +54,7 @@ from agent.timeline.projections.report import report
 from agent.timeline.projections.transcript import Transcript, transcript
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-GOLDEN = ["answer", "barge_in"]
+GOLDEN = ["answer", "barge_in", "cut_off", "cut_off_heard"]
 
 
 def golden(name: str) -> list[Entry]:
