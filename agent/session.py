@@ -4,6 +4,8 @@ A fact is handled the moment it is posted: the core decides, everything is recor
 carry it out, all in one synchronous step. So a barge-in silences the very next frame, and
 two facts never interleave. Facts that the loops post meanwhile wait in the inbox until the step is done.
 Only a side effect waits: its `action.started` is durable before the tool runs.
+
+Once closed, a session takes nothing more, except for a grace how the actions end that have started.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from agent.conversation.events import (
     SessionCreated,
     SessionResumed,
     SettingsChanged,
+    ToolResult,
 )
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
@@ -82,6 +85,8 @@ class Session:
         self._inbox: deque[Event] = deque()
         self._stepping = False
         self._closed = asyncio.Event()
+        self._grace = False
+        """It was closed, and how its actions end is still taken."""
         self._failure: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_act: deque[Entry] = deque()
@@ -119,7 +124,8 @@ class Session:
 
         A fact whose `event_id` is on the timeline already has no effect.
         """
-        if self._closed.is_set() and not self._stepping:
+        late = self._grace and isinstance(fact, ToolResult | Fault)
+        if self._closed.is_set() and not self._stepping and not late:
             return
         if fact.event_id and self.timeline.get(fact.event_id):
             return
@@ -189,6 +195,7 @@ class Session:
             case DeviceJoined() if fact.time_zone or self._user is None:
                 self._user = fact
             case SessionClosed():
+                self._grace = True
                 self._closed.set()
 
     def _change_settings(self, fact: SettingsChanged) -> Event:
@@ -248,6 +255,7 @@ class Session:
                 ]
                 self.ready.set()
                 await self._closed.wait()
+                await self._let_actions_end()
                 self.timeline.close()
                 await asyncio.wait(loops[-1:], timeout=CLOSE_TIMEOUT_S)
                 for task in loops:
@@ -256,9 +264,22 @@ class Session:
                 raise self._failure
         finally:
             self.close("ended")
+            self._grace = False
             self.timeline.close()
             if self._timer is not None:
                 self._timer.cancel()
+
+    async def _let_actions_end(self) -> None:
+        """Record how those end that have started and need no longer than the grace; nothing else begins.
+
+        One whose start was not durable yet has not begun, and never will.
+        """
+        if self._failure is None:
+            self._thinking.close()
+            for entry in tuple(self._to_act):
+                self._thinking.apply(entry.event)
+            await self._thinking.finish()
+        self._grace = False
 
     def close(self, reason: str) -> None:
         """End the session; `run` returns once everything is written and every task has ended."""
@@ -288,18 +309,21 @@ class Session:
                 self._core.handle(entry.event, entry.now_us)
                 self._observe(entry.event)
         self._closed.clear()
+        self._grace = False
         started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)
         since_us = max((self._clock.wall() - started) // timedelta(microseconds=1), entries[-1].now_us)
         self._base_us = self._clock.now_us() - since_us
         self.timeline.load(entries, started)
 
     async def _act(self) -> None:
-        """Hand each side effect to its tool once its start is durable."""
+        """Hand each side effect to its tool once its start is durable, until the session is closed."""
         while True:
             while self._to_act:
-                entry = self._to_act.popleft()
+                entry = self._to_act[0]
                 await self.timeline.durable(entry.seq)
-                if isinstance(entry.event, Decision):
-                    self._thinking.apply(entry.event)
+                if self._closed.is_set():
+                    return
+                self._to_act.popleft()
+                self._thinking.apply(entry.event)
             self._act_news.clear()
             await self._act_news.wait()

@@ -35,6 +35,7 @@ PREFLIGHT_TIMEOUT_S = 2.0
 PROPOSAL_TIMEOUT_S = 2.0
 ACTION_GRACE_S = 2.0
 """How long actions may go on when the session ends."""
+CLOSED = "the session closed before it began"
 CLOSE_TIMEOUT_S = 1.0
 
 
@@ -82,6 +83,7 @@ class ThinkingLoop:
         """By reply and call: why a write cannot be proposed."""
         self._running = False
         self._closing = False
+        self._grace_s = ACTION_GRACE_S
 
     def apply(self, decision: Event) -> None:
         """Carry out a decision; those of other loops are ignored. Facts may be posted meanwhile."""
@@ -163,24 +165,42 @@ class ThinkingLoop:
         if not hit:
             self._post(CancelFreed(**ids))
 
-    async def _wind_up(self) -> None:
+    def close(self) -> None:
+        """Begin nothing more, and cancel everything but actions: an action that comes now has failed."""
         self._closing = True
         for job in self._jobs:
             if not job.action and job.task is not None:
                 job.dead = True
                 job.task.cancel()
-        for timeout_s in (ACTION_GRACE_S, CLOSE_TIMEOUT_S):
-            tasks = {job.task for job in self._jobs if job.task is not None}
-            if tasks:
-                _, late = await asyncio.wait(tasks, timeout=timeout_s)
-                for task in late:
-                    task.cancel()
+
+    async def finish(self) -> None:
+        """Close, and let the actions that have started end; those that do not within `ACTION_GRACE_S` are cancelled.
+
+        They are given that time once, whoever asks.
+        """
+        self.close()
+        grace_s, self._grace_s = self._grace_s, 0.0
+        await self._ending([job for job in self._jobs if job.action], grace_s)
+
+    async def _wind_up(self) -> None:
+        await self.finish()
+        await self._ending(self._jobs, CLOSE_TIMEOUT_S)
         for job in self._jobs:
             self._post(Fault(code="thinking", message=f"{job.target} of reply {job.reply_id} does not stop"))
+
+    async def _ending(self, jobs: Sequence[_Job], timeout_s: float) -> None:
+        """Wait for the end of these, and cancel what is late."""
+        tasks = {job.task for job in jobs if job.task is not None}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
 
     # ── the brain ────────────────────────────────────────────────────────────────────────
 
     def _start_model(self, start: ModelStart) -> None:
+        if self._closing:
+            return
         if self._full():
             error = f"{MAX_TASKS} tasks of this session are running already"
             self._post(ModelDone(reply_id=start.reply_id, step=start.step, error=error))
@@ -307,6 +327,8 @@ class ThinkingLoop:
             refusal = "permission", f"{start.name} changes something and was not confirmed"
         elif start.name in self._unavailable:
             refusal = "unreachable", self._unavailable[start.name]
+        elif self._closing:
+            refusal = "unreachable", CLOSED
         elif self._full():
             refusal = "limit", f"{MAX_TASKS} tasks of this session are running already"
         else:

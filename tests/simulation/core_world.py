@@ -39,6 +39,9 @@ CHANGES: tuple[dict[str, e.Json], ...] = (
 )
 MS = 1_000
 SAMPLES_PER_MS = 48
+GRACE_US = 2_000_000
+"""How long a closed session still takes how its actions end."""
+OUTCOMES = (d.ActionCommitted, d.ActionFailed, d.ActionUnknown, d.ActionReverted)
 
 
 class World:
@@ -59,6 +62,9 @@ class World:
         self._running: set[tuple[str, str]] = set()
         self._spoken_until: dict[str, int] = {}
         self._faulty = self.dice.random() < 0.5
+        self._closed = False
+        hang_up = random.Random(f"hang up {seed}")  # of their own: the other dice fall as they did before
+        self._hangs_up_us = hang_up.randint(500, 12_000) * MS if hang_up.random() < 0.2 else None
 
     # ── the machine ──────────────────────────────────────────────────────────────────────
 
@@ -76,7 +82,7 @@ class World:
             self.at(self.dice.randint(0, 12_000), self._something)
         for _ in range(3_000):
             wake_us = self.core.next_deadline_us()
-            if not self._heap and wake_us is None:
+            if (not self._heap and wake_us is None) or (self._hangs_up_us or self.now_us + 1) <= self.now_us:
                 break
             if self._heap and (wake_us is None or self._heap[0][0] <= wake_us):
                 at_us, _, make = heapq.heappop(self._heap)
@@ -89,12 +95,30 @@ class World:
                 self.post(e.DeadlinePassed())
         else:
             raise AssertionError("the conversation never comes to rest")
-        self.rules.finish()
-        self.post(e.SessionClosed(reason="test"))
-        assert not self.rules.live(), "a closed session speaks"
+        if self._hangs_up_us is None:
+            self.rules.finish()
+        self._close()
         self.check_replay()
 
+    def _close(self) -> None:
+        """Hang up, perhaps in the midst of it, and see that only how actions end is still recorded."""
+        self.post(e.SessionClosed(reason="test"))
+        assert not self.rules.live(), "a closed session speaks"
+        assert not self.rules.open_turn, "a closed session listens"
+        assert not self.rules.open_actions(), "a closed session leaves open whether something was done"
+        self._closed, closed_us, steps = True, self.now_us, len(self.decided)
+        while self._heap and self._heap[0][0] <= closed_us + GRACE_US:
+            at_us, _, make = heapq.heappop(self._heap)
+            self.now_us = max(self.now_us, at_us)
+            if (fact := make()) is not None:
+                self.post(fact)
+        late = [decision for decisions in self.decided[steps:] for decision in decisions]
+        assert all(isinstance(decision, OUTCOMES) for decision in late), "something begins in the grace"
+        assert not self.rules.unsettled, f"the outcome of {self.rules.unsettled} is not recorded"
+
     def post(self, fact: e.Event) -> None:
+        if self._closed and not isinstance(fact, e.ToolResult):
+            return  # as the driver has it
         fact = replace(fact, event_id=fact.event_id or f"e{len(self.facts) + 1}")
         decisions = self.core.handle(fact, self.now_us)
         self.facts.append((fact, self.now_us))

@@ -25,7 +25,7 @@ from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.timeline.entry import Entry
 from agent.timeline.memory import MemoryStore
-from tests.simulation.core_world import PHRASES
+from tests.simulation.core_world import OUTCOMES, PHRASES
 from tests.simulation.fakes import FakeAsr, FakeBrain, FakeTool, FakeTts, FakeVad
 from tests.simulation.invariants import Invariants
 
@@ -51,11 +51,17 @@ class World:
         self.faulty = self.dice.random() < 0.5
         self.store = MemoryStore()
         self.executed: dict[str, int] = {}
+        self.outcomes: dict[str, str] = {}
         self.length_ms = self.dice.randint(4_000, 14_000)
         self.sounds = self._sounds()
         self.settings = self._settings()
         self.twice = self.dice.random() < 0.5
         """Whether one of the tools may be run again under the same key."""
+        self.hang_up = random.Random(f"hang up {seed}")
+        """Of their own: the other dice fall as they did before."""
+        self.hangs_up = self.hang_up.random() < 0.25
+        """Whether the user hangs up soon after an action has started."""
+        self._hang_up_at = REST_MS * 1_000
         self.now_ms = 0
         self.session: Session | None = None
         self.crashes = 0
@@ -135,11 +141,12 @@ class World:
         await session.ready.wait()
         session.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
         self._follow(session)
-        while self.now_ms < self.length_ms or not self._at_rest():
+        while self.now_ms < self._hang_up_at and (self.now_ms < self.length_ms or not self._at_rest()):
             if crash_at is not None and self.now_ms >= crash_at:
                 self.store = await _copied(self.store)  # what the dying process still writes is lost
                 running.cancel()
                 await asyncio.wait([running])
+                self.outcomes.clear()  # what it had not stored is lost
                 return True
             assert not running.done(), f"the session ended by itself: {running!r}"
             await self._tick(session)
@@ -165,6 +172,8 @@ class World:
             self.rules.see(entry.event)
             if isinstance(entry.event, d.ActionProposed) and entry.event.ask and self.now_ms < self.length_ms:
                 self._plan_answer(entry.event.action_id)
+            if isinstance(entry.event, d.ActionStarted) and self.hangs_up:
+                self._hang_up_at = min(self._hang_up_at, self.now_ms + self.hang_up.choice((0, 20, 100, 1_000)))
 
     def _plan_answer(self, action_id: str) -> None:
         """By voice, in writing, on the card, on two cards at once, or not at all."""
@@ -268,7 +277,18 @@ class World:
         for key, times in self.executed.items():
             assert times == 1, f"{key} ran {times} times"
             assert key in started, f"{key} ran without a durable action.started"
+        keys = {x.event.idempotency_key: x.event.action_id for x in entries if isinstance(x.event, d.ActionStarted)}
+        for key, outcome in self.outcomes.items():
+            assert rules.actions[keys[key]][-1] == outcome, f"{keys[key]} is {outcome}, and that was lost"
+        self._check_close(entries)
         assert not replay(entries)
+
+    def _check_close(self, entries: list[Entry]) -> None:
+        """Behind the end of a session only how its actions ended is recorded."""
+        closed = next(entry for entry in entries if isinstance(entry.event, e.SessionClosed))
+        for entry in entries[closed.seq :]:
+            late = isinstance(entry.event, (e.ToolResult, e.Fault, e.CancelAck, e.CancelFreed, *OUTCOMES))
+            assert late or entry.parent_event_id == closed.event.event_id, f"{entry.event} in the grace"
 
 
 async def _copied(store: MemoryStore) -> MemoryStore:

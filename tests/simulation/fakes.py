@@ -28,6 +28,8 @@ class FakeWorld(Protocol):
     dice: random.Random
     now_ms: int
     executed: dict[str, int]
+    outcomes: dict[str, str]
+    """How actions ended that said so, by their keys."""
 
     def odd(self, share: float) -> bool: ...
 
@@ -158,8 +160,12 @@ class FakeTool:
                 0 if self.spec.idempotent and key in world.executed else 1
             )
         await asyncio.sleep(dice.choice((0.001, 0.2, 2.0)) if not world.odd(0.05) else 3_600)
-        if world.odd(0.15):
-            raise ToolError("it broke", dice.choice(("unreachable", "unknown")))
+        error_class = dice.choice(("unreachable", "unknown")) if world.odd(0.15) else ""
+        if self.spec.effect == "write":
+            ends = {"": "committed", "unreachable": "failed", "unknown": "unknown"}
+            world.outcomes[context.idempotency_key] = ends[error_class]
+        if error_class:
+            raise ToolError("it broke", error_class)
         return {"ok": True}
 
 
