@@ -21,8 +21,8 @@ export const turnOf = (entry) => entry.payload.turn_id ?? entry.turn_id;
 export function firstPart(state, entry) {
   const { turnId, continues, heard, text: before } = state;
   const { text = '' } = entry.payload;
-  if (entry.type !== 'turn.end' || !continues || continues !== turnId || text === heard) return '';
-  return text === before || text.startsWith(`${before} `) ? turnId : '';
+  if (entry.type !== 'turn.end' || !continues || continues !== turnId) return '';
+  return text === before || (text !== heard && text.startsWith(`${before} `)) ? turnId : '';
 }
 
 /** @param {Continuation} state @param {Entry} entry @returns {Continuation} */

@@ -144,6 +144,8 @@ test('a turn that was ended too early and goes on is one turn', () => {
 test('what takes a turn back is a turn of its own, and so is what comes to nothing', () => {
   assert.deepEqual(texts(play(says('in tokyo'), play(CUT_OFF))), ['what time is it', 'r1', 'in tokyo']);
   assert.deepEqual(texts(play(says(''), play(CUT_OFF))), ['what time is it', 'r1']);
+  const same = play([['asr.final', { text: 'what time is it' }], ...says('what time is it')], play(CUT_OFF));
+  assert.deepEqual(texts(same), ['what time is it'], 'noise that sounds alike came to nothing');
   const again = play([['asr.final', { text: 'what time is it not' }], ...says('what time is it not')], play(CUT_OFF));
   assert.deepEqual(texts(again), ['what time is it', 'r1', 'what time is it not'], 'though it begins alike');
 });

@@ -42,7 +42,8 @@ class Continuation:
         return before
 
     def _joins(self, text: str) -> bool:
-        """What was said just now, and nothing else, is a turn of its own, whatever it begins with."""
-        if not self._continues or self._continues != self._turn_id or text == self._heard:
+        """The same text again: the rest came to nothing. What was said just now and nothing else is a turn of its
+        own, whatever it begins with."""
+        if not self._continues or self._continues != self._turn_id:
             return False
-        return text == self._text or text.startswith(f"{self._text} ")
+        return text == self._text or (text != self._heard and text.startswith(f"{self._text} "))

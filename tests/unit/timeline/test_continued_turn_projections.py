@@ -96,7 +96,12 @@ def test_a_rest_without_words_leaves_one_turn() -> None:
 
 @pytest.mark.parametrize(
     ("rest", "text", "turns"),
-    [("no wait", "no no wait", ["no no wait"]), ("no wait", "no wait", ["no", "no wait"]), ("w", "now", ["no", "now"])],
+    [
+        ("no wait", "no no wait", ["no no wait"]),
+        ("no wait", "no wait", ["no", "no wait"]),
+        ("w", "now", ["no", "now"]),
+        ("no", "no", ["no"]),
+    ],
 )
 def test_what_takes_back_may_begin_like_what_it_takes_back(rest: str, text: str, turns: list[str]) -> None:
     events = [start(1), *end(1, "no"), *cut(1), start(2, "t1"), words(rest), *end(2, text)]
