@@ -9,9 +9,17 @@
     │   └── ToolError           a tool failed; the message is for the user
     ├── AudioError              a file or stream that is not usable audio
     ├── StoreError              the timeline could not be written or read
-    │   ├── SeqConflict         expected_seq did not match
     │   ├── EventIdReused       the id stands for another event already
-    │   └── Unavailable         surely not committed; try again
+    │   ├── HeldByOther         another owner has the session, until its lease ends
+    │   ├── Fenced              the lease is over: terminal, never read again and retried
+    │   ├── SeqConflict         expected_seq did not match
+    │   ├── CauseUnknown        the entry that it names as its cause is not on the timeline
+    │   ├── ActionConflict      the action is in another state: somebody else was first
+    │   ├── Truncated           what was asked for is not kept any more
+    │   ├── Unavailable         surely not committed; try again
+    │   └── Indeterminate       committed or not: append it again, repeated ids are acknowledged
+    ├── SessionGone             the session cannot be taken up again; says why
+    ├── TokenRefused            a session token that is forged or too old
     ├── WireError               a message from outside that breaks the protocol
     └── LimitReached            a bound of `limits` was hit; says which
 
@@ -64,16 +72,46 @@ class StoreError(AgentError):
     code = "store"
 
 
-class SeqConflict(StoreError):
-    code = "store.seq_conflict"
-
-
 class EventIdReused(StoreError):
     code = "store.event_id_reused"
 
 
+class HeldByOther(StoreError):
+    code = "store.held_by_other"
+
+
+class Fenced(StoreError):
+    code = "store.fenced"
+
+
+class SeqConflict(StoreError):
+    code = "store.seq_conflict"
+
+
+class CauseUnknown(StoreError):
+    code = "store.cause_unknown"
+
+
+class ActionConflict(StoreError):
+    code = "store.action_conflict"
+
+
+class Truncated(StoreError):
+    """`first_seq` is the first entry that is still there, 0 when the whole session was deleted."""
+
+    code = "store.truncated"
+
+    def __init__(self, message: str, first_seq: int = 0) -> None:
+        super().__init__(message)
+        self.first_seq = first_seq
+
+
 class Unavailable(StoreError):
     code = "store.unavailable"
+
+
+class Indeterminate(StoreError):
+    code = "store.indeterminate"
 
 
 class WireError(AgentError):
@@ -82,3 +120,11 @@ class WireError(AgentError):
 
 class LimitReached(AgentError):
     code = "limit"
+
+
+class SessionGone(AgentError):
+    code = "session.gone"
+
+
+class TokenRefused(AgentError):
+    code = "session.token"

@@ -52,6 +52,19 @@ class SessionResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerChanged(Event):
+    """The store gave the session to `owner`, whose writes carry `epoch`; earlier epochs write no more.
+
+    It comes from the store, not from a device or a loop, and may stand in front of `session.created`.
+    The core takes no notice.
+    """
+
+    type: ClassVar[str] = "owner.changed"
+    epoch: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(Event):
     type: ClassVar[str] = "session.closed"
     reason: str

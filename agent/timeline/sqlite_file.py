@@ -7,16 +7,15 @@ from pathlib import Path
 
 from agent.errors import StoreError, Unavailable
 
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version` of a file of this schema; 0 is an empty file."""
+SCHEMA_VERSION = 2
+"""`PRAGMA user_version` of a file of this schema; 0 is an empty file, 1 is brought up to date."""
 
 _APPLICATION_ID = 0x766F6963
 """`PRAGMA application_id`: "voic", so that another program's database is told apart."""
 
 _BUSY_MS = 2_000
 
-_SCHEMA = """
-BEGIN IMMEDIATE;
+_ENTRIES = """
 CREATE TABLE entries (
     session_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
@@ -33,10 +32,55 @@ CREATE TABLE entries (
     PRIMARY KEY (session_id, seq)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX entries_by_event_id ON entries (session_id, event_id);
-CREATE INDEX sessions_by_time ON entries (ts) WHERE seq = 1;
-PRAGMA application_id = {application_id};
-PRAGMA user_version = {version};
-COMMIT;
+"""
+
+_BESIDE_ENTRIES = """
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    created TEXT NOT NULL,
+    touched TEXT NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    owner TEXT NOT NULL DEFAULT '',
+    user TEXT NOT NULL DEFAULT '',
+    ttl_us INTEGER NOT NULL DEFAULT 0,
+    expires_us INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX sessions_by_created ON sessions (created) WHERE deleted = 0;
+CREATE TABLE past_ids (
+    session_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (session_id, event_id)
+) WITHOUT ROWID;
+CREATE TABLE actions (
+    session_id TEXT NOT NULL,
+    action_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    PRIMARY KEY (session_id, action_id)
+) WITHOUT ROWID;
+CREATE TABLE snapshots (session_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE presence (
+    session_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    since TEXT NOT NULL,
+    expires_us INTEGER NOT NULL,
+    PRIMARY KEY (session_id, device_id)
+) WITHOUT ROWID;
+"""
+
+_FROM_1 = """
+INSERT INTO sessions (session_id, created, touched, first_seq, last_seq)
+SELECT session_id, ts, (SELECT ts FROM entries WHERE session_id = first.session_id ORDER BY seq DESC LIMIT 1), 1,
+    (SELECT max(seq) FROM entries WHERE session_id = first.session_id)
+FROM entries AS first WHERE seq = 1;
+DROP INDEX sessions_by_time;
 """
 
 
@@ -49,6 +93,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # What a user has deleted must not be found in the free pages of the file.
+        connection.execute("PRAGMA secure_delete = ON")
         _prepare_schema(connection, path)
     except sqlite3.Error as error:
         connection.close()
@@ -76,20 +122,37 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    if (version, owner) == (SCHEMA_VERSION, _APPLICATION_ID):
+    if _identity(connection) == (SCHEMA_VERSION, _APPLICATION_ID):
         return
+    connection.execute("BEGIN IMMEDIATE")
+    # Read again: another process may have been quicker.
+    version, program = _identity(connection)
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if tables == 0 and (version, owner) == (0, 0):
-        connection.executescript(_SCHEMA.format(application_id=_APPLICATION_ID, version=SCHEMA_VERSION))
-    elif owner == _APPLICATION_ID:
+    if tables == 0 and (version, program) == (0, 0):
+        _run(connection, _ENTRIES + _BESIDE_ENTRIES)
+    elif (version, program) == (1, _APPLICATION_ID):
+        _run(connection, _BESIDE_ENTRIES + _FROM_1)
+    elif program != _APPLICATION_ID:
+        raise StoreError(f"{path} is another program's database: set timeline.path to another file")
+    elif version != SCHEMA_VERSION:
         raise StoreError(
             f"{path} holds timelines of format {version}, and this program reads format {SCHEMA_VERSION}: "
             "use the program that wrote it, or set timeline.path to another file"
         )
-    else:
-        raise StoreError(f"{path} is another program's database: set timeline.path to another file")
+    _run(connection, f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    program: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    return version, program
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    """Like `executescript`, which would commit first."""
+    for statement in script.split(";"):
+        connection.execute(statement)
 
 
 _MEANINGS: dict[int, tuple[type[StoreError], str]] = {
@@ -105,9 +168,18 @@ _MEANINGS: dict[int, tuple[type[StoreError], str]] = {
 }
 
 
+def maybe_committed(error: sqlite3.Error) -> bool:
+    """Whether a failed COMMIT may yet be in the file: the disk took it, and then failed to say so."""
+    return _primary_code(error) == sqlite3.SQLITE_IOERR
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # The extended code carries the primary one in its low byte.
+    code: int = getattr(error, "sqlite_errorcode", -1)
+    return code & 0xFF
+
+
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
     """SQLite's error as ours, with what to do about it."""
-    # The extended code carries the primary one in its low byte.
-    code = getattr(error, "sqlite_errorcode", -1) & 0xFF
-    kind, advice = _MEANINGS.get(code, (StoreError, "the database refused"))
+    kind, advice = _MEANINGS.get(_primary_code(error), (StoreError, "the database refused"))
     return kind(f"timelines in {path}: {advice} ({error})")

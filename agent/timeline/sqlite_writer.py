@@ -1,90 +1,65 @@
-"""The one thread that writes to the SQLite file, several sessions' batches to a commit."""
+"""The one thread that writes a SQLite file, many steps to a commit."""
 
 from __future__ import annotations
 
 import queue
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from agent.errors import StoreError, Unavailable, WireError
-from agent.timeline.batch import fresh_entries
-from agent.timeline.codec import dump_value, event_from, load_value, payload_of, role_of
-from agent.timeline.entry import Entry
-from agent.timeline.sqlite_file import explain
+from agent.errors import Indeterminate, StoreError, Unavailable
+from agent.timeline.sqlite_file import explain, maybe_committed
 
-COLUMNS = "session_id, seq, event_id, ts, t_ms, now_us, role, type, source, turn_id, parent_event_id, payload"
-_INSERT = f"INSERT INTO entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_BY_ID = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND event_id = ?"  # noqa: S608
-_LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM entries WHERE session_id = ?"
+T = TypeVar("T")
 
-_GROUP_BATCHES = 256
-"""Batches that share a commit at most: bounds how long the first one waits for the last."""
-
-Row = tuple[str, int, str, str, int, int, str, str, str, str, str, str]
-
-
-def row_of(entry: Entry) -> Row:
-    """The entry as a row. Raises `StoreError` for what JSON cannot hold."""
-    event = entry.event
-    payload = dump_value(payload_of(event, entry.turn_id))
-    when = (entry.ts, entry.t_ms, entry.now_us)
-    names = (entry.role, event.type, event.source, entry.turn_id, entry.parent_event_id)
-    return (entry.session_id, entry.seq, event.event_id, *when, *names, payload)
-
-
-def entry_of(row: Row) -> Entry:
-    """The entry of a row. Raises `StoreError` naming a row that cannot be read."""
-    session_id, seq, event_id, ts, t_ms, now_us, role, type_, source, turn_id, parent_event_id, payload = row
-    try:
-        event = event_from(type_, load_value(payload), event_id=event_id, source=source, turn_id=turn_id)
-    except WireError as error:
-        raise StoreError(f"entry {seq} of session {session_id} cannot be read: {error}") from None
-    if role != role_of(event):
-        raise StoreError(f"entry {seq} of session {session_id} cannot be read: {type_} is not a {role}")
-    return Entry(session_id, seq, ts, t_ms, now_us, role_of(event), turn_id, parent_event_id, event)
+_GROUP_STEPS = 256
+"""Steps that share a commit at most: bounds how long the first one waits for the last."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    session_id: str
-    entries: Sequence[Entry]
-    done: Future[int]
+class _Step:
+    work: Callable[[sqlite3.Connection], Any]
+    done: Future[Any]
+    scrub: bool
 
 
 class SqliteWriter:
     """Owns the writing connection and its thread.
 
-    `submit` never blocks. The queue holds at most `max_batches`; one more is `Unavailable`.
+    `submit` never blocks. The queue holds at most `max_steps`; one more is `Unavailable`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, max_batches: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, max_steps: int) -> None:
         self._connection = connection
         self._path = path
         # None asks the thread to end.
-        self._queue: queue.Queue[_Batch | None] = queue.Queue(max_batches)
+        self._queue: queue.Queue[_Step | None] = queue.Queue(max_steps)
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="timeline-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, session_id: str, entries: Sequence[Entry]) -> Future[int]:
-        """A future of the session's last seq, done once the batch is durable.
+    def submit(self, work: Callable[[sqlite3.Connection], T], *, scrub: bool = False) -> Future[T]:
+        """A future of what `work` returns, done once what it wrote is durable.
 
-        Cancelling it succeeds only while the batch has not been begun.
+        `work` runs inside a transaction with others; it raises `StoreError` only before its first
+        change. `scrub`: what it deletes must not be left in the log. Cancelling the future succeeds only
+        while the work has not been begun.
         """
         if self._closing:
             raise StoreError("the timeline store is closed")
-        batch = _Batch(session_id, entries, Future())
+        done: Future[T] = Future()
         try:
-            self._queue.put_nowait(batch)
+            self._queue.put_nowait(_Step(work, done, scrub))
         except queue.Full:
             raise Unavailable(
                 f"{self._queue.maxsize} batches wait to be written to {self._path}: the disk is too slow, try again"
             ) from None
-        return batch.done
+        return done
 
     def close(self) -> None:
         """Write what is queued, then end the thread. Blocks."""
@@ -97,24 +72,24 @@ class SqliteWriter:
         open_ = True
         while open_:
             group, open_ = self._next_group()
-            group = [batch for batch in group if batch.done.set_running_or_notify_cancel()]
+            group = [step for step in group if step.done.set_running_or_notify_cancel()]
             try:
                 self._write(group)
             # The thread's edge: whatever went wrong, those who wait must hear of it.
             except Exception as error:
                 self._roll_back()
-                for batch in group:
-                    if not batch.done.done():
-                        batch.done.set_exception(error)
+                for step in group:
+                    if not step.done.done():
+                        step.done.set_exception(error)
         self._connection.close()
 
-    def _next_group(self) -> tuple[list[_Batch], bool]:
-        """Wait for a batch, then take whatever else is queued; False once the writer is to end."""
-        group: list[_Batch] = []
+    def _next_group(self) -> tuple[list[_Step], bool]:
+        """Wait for a step, then take whatever else is queued; False once the writer is to end."""
+        group: list[_Step] = []
         item = self._queue.get()
         while item is not None:
             group.append(item)
-            if len(group) == _GROUP_BATCHES:
+            if len(group) == _GROUP_STEPS:
                 return group, True
             try:
                 item = self._queue.get_nowait()
@@ -122,51 +97,59 @@ class SqliteWriter:
                 return group, True
         return group, False
 
-    def _write(self, group: list[_Batch]) -> None:
-        """Commit a group. A group that SQLite refuses is tried again batch by batch, so that one
-        batch's fault is not its neighbours'."""
+    def _write(self, group: list[_Step]) -> None:
+        """Commit a group. A group that SQLite refuses is tried again step by step, so that one
+        step's fault is not its neighbours'; not so when it may be committed already."""
         try:
             outcomes = self._commit(group) if group else []
         except StoreError as error:
-            if len(group) == 1:
-                group[0].done.set_exception(error)
+            if len(group) == 1 or isinstance(error, Indeterminate):
+                for step in group:
+                    step.done.set_exception(error)
                 return
-            for batch in group:
-                self._write([batch])
+            for step in group:
+                self._write([step])
             return
-        for batch, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, int):
-                batch.done.set_result(outcome)
+        if any(step.scrub for step in group):
+            self._scrub()
+        for step, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, StoreError):
+                step.done.set_exception(outcome)
             else:
-                batch.done.set_exception(outcome)
+                step.done.set_result(outcome)
 
-    def _commit(self, group: list[_Batch]) -> list[int | StoreError]:
-        """One transaction: each batch's last seq, or why it alone was left out."""
+    def _commit(self, group: list[_Step]) -> list[Any]:
+        """One transaction: what each step returned, or the `StoreError` for which it alone was left out."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self._insert(batch) for batch in group]
-            self._connection.execute("COMMIT")
+            outcomes = [self._outcome(step) for step in group]
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             self._roll_back()
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self._path) from error
             raise StoreError(f"an entry holds a value that cannot be stored: {error}") from error
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            if not maybe_committed(error):
+                raise explain(error, self._path) from error
+            raise Indeterminate(
+                f"{explain(error, self._path)}; it may be stored or not: append the batch again"
+            ) from error
         return outcomes
 
-    def _insert(self, batch: _Batch) -> int | StoreError:
-        """Insert what is new of a batch. Everything that can refuse it comes before the first row."""
-        last_seq: int = self._connection.execute(_LAST_SEQ, (batch.session_id,)).fetchone()[0]
+    def _outcome(self, step: _Step) -> Any:
         try:
-            fresh = fresh_entries(batch.entries, last_seq, lambda event_id: self._stored(batch.session_id, event_id))
-            rows = [row_of(entry) for entry in fresh]
-        except StoreError as error:
-            return error
-        self._connection.executemany(_INSERT, rows)
-        return last_seq + len(rows)
+            return step.work(self._connection)
+        except StoreError as refusal:
+            return refusal
 
-    def _stored(self, session_id: str, event_id: str) -> Entry | None:
-        row = self._connection.execute(_BY_ID, (session_id, event_id)).fetchone()
-        return entry_of(row) if row else None
+    def _scrub(self) -> None:
+        """Fold the log into the file and empty it. A reader in another process may hold it back; then the
+        next one does it."""
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _roll_back(self) -> None:
         # A full disk makes SQLite roll back by itself; a second attempt would be an error.
