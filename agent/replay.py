@@ -28,7 +28,7 @@ def replay(entries: Iterable[Entry]) -> list[Difference]:
     for entry in entries:
         if entry.role == "fact":
             differences += [Difference(seq, None, decided) for decided in expected]
-            expected = list(core.handle(entry.event, entry.now_us))
+            expected = list(core.handle(entry.event, entry.now_us, entry.seq))
             seq = entry.seq
             continue
         decided = expected.pop(0) if expected else None

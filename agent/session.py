@@ -164,7 +164,7 @@ class Session:
         now_us = self._clock.now_us() - self._base_us
         if not fact.event_id or self.timeline.get(fact.event_id):
             fact = replace(fact, event_id=f"e{self.timeline.last_seq + 1}")
-        decisions = self._core.handle(fact, now_us)
+        decisions = self._core.handle(fact, now_us, self.timeline.last_seq + 1)
         turn_id = self._core.turn_id
         self.timeline.record(fact, now_us=now_us, turn_id=turn_id, parent_event_id="")
         entries = [
@@ -306,7 +306,7 @@ class Session:
             return
         for entry in entries:
             if entry.role == "fact":
-                self._core.handle(entry.event, entry.now_us)
+                self._core.handle(entry.event, entry.now_us, entry.seq)
                 self._observe(entry.event)
         self._closed.clear()
         self._grace = False

@@ -224,6 +224,9 @@ function changeGhost(state, id, change) {
 /** @param {Figures} state @param {Entry} entry @returns {Figures} */
 const sound = (state, entry) => changeGhost(state, entry.payload.reply_id, (ghost) => foldGhost(ghost, entry));
 
+/** A stop that names no reply may come long after the sound. @param {Figures} state @param {Entry} entry @returns {Figures} */
+const stopReported = (state, entry) => (entry.payload.reply_id ? reported(state, entry) : state);
+
 /** A device silenced itself, and says up to where it had been audible. @param {Figures} state @param {Entry} entry @returns {Figures} */
 function reported(state, { payload: { played } }) {
   if (!played) return state;
@@ -324,7 +327,7 @@ const FOLDS = {
   'tts.failed': (state, { payload }) =>
     changeReply(state, payload.reply_id, (reply) => ({ ...reply, failed: new Set([...reply.failed, payload.chunk]) })),
   'device.cut': reported,
-  'control.stop': reported,
+  'control.stop': stopReported,
   'playback.start': sound,
   'playback.mark': sound,
   'playback.pause': sound,

@@ -272,7 +272,7 @@ function obey(orders) {
 function stop() {
   if (!call) return;
   obey(barge.stop(performance.now()));
-  call.send('control.stop', state.playingReply ? { reply_id: state.playingReply, ...call.played() } : {});
+  call.send('control.stop', { ...(state.playingReply ? { reply_id: state.playingReply } : {}), ...call.played() });
 }
 
 /** @param {boolean} pressed */

@@ -48,6 +48,8 @@ export class Call {
     this.silent = false;
     this.refused = 0;
     this.over = false;
+    /** The last entry that came, 0 before the first: what the person can have known when they asked for something. */
+    this.seenSeq = 0;
   }
 
   /**
@@ -125,14 +127,17 @@ export class Call {
   /** @param {string} json */
   receive(json) {
     const message = parseMessage(json);
-    if (message?.kind === 'entry') this.handlers.entry(message.entry);
+    if (message?.kind === 'entry') {
+      this.seenSeq = message.entry.seq;
+      this.handlers.entry(message.entry);
+    }
     if (message?.kind === 'goodbye') this.handlers.goodbye(message.reason);
     if (message?.kind === 'error') this.handlers.error(message.code, message.message);
   }
 
   /** @param {string} type @param {Record<string, any>} [payload] @returns {import('./wire.js').Command | null} null if it could not be sent */
   send(type, payload = {}) {
-    const message = command(type, payload);
+    const message = command(type, { ...payload, seen_seq: this.seenSeq });
     return this.link?.send(JSON.stringify(message)) ? message : null;
   }
 

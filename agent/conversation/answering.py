@@ -434,6 +434,7 @@ class Answering:
             self._watch.preface(now_us)
         self._watch.playback(reply, now_us)
         self._out.add(d.PlaybackRelease(turn_id=reply.turn_id, reply_id=reply.reply_id))
+        reply.since_seq = self._out.seq
 
     def _stop_work(self, reply: Reply, reason: str, now_us: int, *, speech_too: bool = False) -> None:
         """Rungs 3 and 4. Without `speech_too` what was said already is still spoken."""

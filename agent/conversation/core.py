@@ -1,10 +1,10 @@
 """The conversation: facts in, decisions out. No clock, no I/O, no loop.
 
     conversation = Conversation()
-    decisions = conversation.handle(fact, now_us)
+    decisions = conversation.handle(fact, now_us, seq)
     wake_at_us = conversation.next_deadline_us()     # comes back as a DeadlinePassed fact
 
-The same facts at the same times give the same decisions, so a stored timeline can be replayed
+The same facts at the same times and places give the same decisions, so a stored timeline can be replayed
 and every interleaving can be searched. The shape is that of h11 and aioquic: a state machine
 that someone else drives.
 
@@ -28,6 +28,7 @@ from agent.conversation.interruption import SPOKEN_EVIDENCE, Interruptions, judg
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
+from agent.conversation.seen import means
 from agent.conversation.steering import Steering
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
 
@@ -55,10 +56,12 @@ class Conversation:
         self._cut_offs = CutOffs(self._answering.context)
         self._turns = 0
 
-    def handle(self, fact: e.Event, now_us: int) -> tuple[Decision, ...]:
-        """Take one fact at `now_us` (never less than before); return what follows from it."""
+    def handle(self, fact: e.Event, now_us: int, seq: int = 0) -> tuple[Decision, ...]:
+        """Take one fact at `now_us` (never less than before); return what follows from it.
+
+        `seq`: its place on the timeline, where its decisions take the next ones; 0 is not known."""
         self._now_us = now_us
-        self._out.begin(fact.event_id)
+        self._out.begin(fact.event_id, seq)
         self._dispatch(fact)
         self._settle_turn()
         self._settle_steering()
@@ -292,7 +295,7 @@ class Conversation:
                 self._close_by("done")
             case e.ControlStop():
                 reply = self._answering.reply
-                if reply is not None and fact.reply_id in ("", reply.reply_id):
+                if reply is not None and means(fact, reply):
                     self._confirm(fact.source, "stop", fact.played)
             case e.ControlConfirm():
                 self._on_card(fact)
@@ -302,7 +305,7 @@ class Conversation:
     def _on_card(self, fact: e.ControlConfirm) -> None:
         """The card of a proposed action was answered. Whoever comes second is told that it is settled."""
         proposals = self._answering.proposals
-        if not proposals.named(fact.action_id):
+        if not proposals.named(fact):
             stale = f"{fact.action_id} does not wait for a confirmation (any more)"
             self._out.add(Complaint(turn_id=self.turn_id, code="action.stale", message=stale))
             return

@@ -31,6 +31,16 @@ class Event:
     source: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCommand(Event):
+    """Base of what a client asks for. `seen_seq`: the last entry of the timeline that it had seen, 0 if unknown.
+
+    What began later it cannot have meant.
+    """
+
+    seen_seq: int = 0
+
+
 # ── session and devices ──────────────────────────────────────────────────────────────────
 
 
@@ -71,7 +81,7 @@ class SessionClosed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsChanged(Event):
+class SettingsChanged(ClientCommand):
     """Thresholds changed at run time: `{"endpointing.floor_ms": 150}`."""
 
     type: ClassVar[str] = "settings.changed"
@@ -79,7 +89,7 @@ class SettingsChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceJoined(Event):
+class DeviceJoined(ClientCommand):
     """`output_latency_ms`: from a sample leaving the playout to its being audible there.
 
     `feature`: what the people who run this call the use that it is put to, for their figures; turns carry it.
@@ -178,7 +188,7 @@ class AsrFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextInput(Event):
+class TextInput(ClientCommand):
     """The user typed a whole message. `when`: it may interrupt what is being said; empty is as configured."""
 
     type: ClassVar[str] = "text.input"
@@ -187,7 +197,7 @@ class TextInput(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlTalk(Event):
+class ControlTalk(ClientCommand):
     """Push-to-talk pressed (`on`) or released. While on, silence does not end the turn."""
 
     type: ClassVar[str] = "control.talk"
@@ -195,7 +205,7 @@ class ControlTalk(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlDone(Event):
+class ControlDone(ClientCommand):
     """ "I'm done": end the turn now."""
 
     type: ClassVar[str] = "control.done"
@@ -210,8 +220,8 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlStop(Event):
-    """Stop button, key or API. `reply_id` empty: whatever is being said."""
+class ControlStop(ClientCommand):
+    """Stop button, key or API. `reply_id` empty: whatever is being said, if `seen_seq` is not older."""
 
     type: ClassVar[str] = "control.stop"
     reply_id: str = ""
@@ -219,7 +229,7 @@ class ControlStop(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlConfirm(Event):
+class ControlConfirm(ClientCommand):
     """A button on the card of a proposed action. It names what it confirms: a proposal that
     changed is another action."""
 
@@ -365,7 +375,7 @@ class PlaybackMark(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCut(Event):
+class DeviceCut(ClientCommand):
     """A device's own VAD cut its playback; the core answers with `interruption.suspected`.
 
     `undo`: it found that it was wrong (no speech followed) and asks to go on.

@@ -10,7 +10,7 @@
             another proposal, time, nobody there, restart   none: rejected
 
 A confirmation that names another action than the one that waits has no effect: a proposal
-that changed is another action.
+that changed is another action. So has one of a sender who had not seen the proposal.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from typing import Literal
 from agent.conversation.actions import Action
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import ActionProposed, ActionRejected
+from agent.conversation.events import ControlConfirm
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Actions
+from agent.conversation.seen import unseen
 
 Verdict = Literal["yes", "no", "other"]
 
@@ -32,6 +34,8 @@ class Proposal:
     action: Action
     asked_by: str
     """The reply that asks, or asked."""
+    since_seq: int
+    """Its place on the timeline."""
     heard: bool = False
 
 
@@ -70,7 +74,7 @@ class Proposals:
                 reply_id=reply_id,
             )
         )
-        self._open = Proposal(action, reply_id)
+        self._open = Proposal(action, reply_id, self._out.seq)
         self._deadlines.set("proposal", now_us + self.policy.proposal_ms * 1_000)
         said = call.proposal.strip() or f"I am about to do this: {action.spoken_name}."
         return f"{said} {self.policy.question}".strip()
@@ -98,9 +102,12 @@ class Proposals:
             return "no"
         return "yes" if plain in self.policy.affirmations and self._open.heard else "other"
 
-    def named(self, action_id: str) -> bool:
-        """Whether this is the action that waits."""
-        return self._open is not None and self._open.action.action_id == action_id
+    def named(self, card: ControlConfirm) -> bool:
+        """Whether the card's action is the one that waits, and who answered it can have seen that it does."""
+        proposal = self._open
+        if proposal is None or unseen(card.seen_seq, proposal.since_seq):
+            return False
+        return proposal.action.action_id == card.action_id
 
     def take(self) -> Action:
         """The action that waits; it waits no more. Raises `LookupError` when none does."""

@@ -55,6 +55,8 @@ class Reply:
     corrections: list[Correction] = field(default_factory=list)
     failed: bool = False
     """It was given up: nothing more of it begins."""
+    since_seq: int = 0
+    """The place on the timeline of its `playback.release`: who has not seen that far does not know of it."""
 
     @property
     def calls_pending(self) -> bool:

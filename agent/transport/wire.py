@@ -4,7 +4,8 @@ Down: timeline entries as `agent.timeline.codec.to_json` writes them, and three 
 a place in the timeline, which have no `seq`: `error` (a command was refused), `session.closed`
 (goodbye) and, first over a WebSocket, `hello`.
 Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64
-characters of [A-Za-z0-9-]; sending a command again under the same id does it once.
+characters of [A-Za-z0-9-]; sending a command again under the same id does it once. Any payload may say, as
+`seen_seq`, up to which entry the client had seen the timeline; a stop or a confirmation leaves alone what began later.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.conversation.events import (
+    ClientCommand,
     ControlConfirm,
     ControlDone,
     ControlStop,
@@ -64,38 +66,40 @@ class Command(_Strict):
     payload: dict[str, Any] = {}
 
 
-class _Empty(_Strict):
-    pass
+class _Said(_Strict):
+    """What every payload may hold."""
+
+    seen_seq: Annotated[int, Field(ge=0, lt=1 << 53)] = 0
 
 
-class _Text(_Strict):
+class _Text(_Said):
     text: str
     when: Literal["", "now", "sentence", "after"] = ""
 
 
-class _Talk(_Strict):
+class _Talk(_Said):
     on: bool
 
 
 _Rtp = Annotated[int, Field(ge=0, lt=1 << 32)] | None
 
 
-class _Stop(_Strict):
+class _Stop(_Said):
     reply_id: Annotated[str, Field(max_length=64)] = ""
     rtp_timestamp: _Rtp = None
 
 
-class _Confirm(_Strict):
+class _Confirm(_Said):
     action_id: Annotated[str, Field(min_length=1, max_length=200)]
     accept: bool
 
 
-class _Cut(_Strict):
+class _Cut(_Said):
     undo: bool = False
     rtp_timestamp: _Rtp = None
 
 
-class _Joined(_Strict):
+class _Joined(_Said):
     device_id: Annotated[str, Field(max_length=64)] = ""
     transport: Annotated[str, Field(max_length=32)] = ""
     microphone: bool = True
@@ -106,7 +110,7 @@ class _Joined(_Strict):
     feature: Annotated[str, Field(max_length=64)] = ""
 
 
-class _Changes(_Strict):
+class _Changes(_Said):
     changes: Annotated[dict[str, _Setting], Field(min_length=1, max_length=64)]
 
 
@@ -165,7 +169,10 @@ def to_event(
         if command.type == DeviceJoined.type:
             return _joined(command, device_id, transport)
         if command.type in _MAKERS:
-            return _located(_MAKERS[command.type](command, f"device:{device_id}", limits), command, locate)
+            event = _MAKERS[command.type](command, f"device:{device_id}", limits)
+            if isinstance(event, ClientCommand):
+                event = replace(event, seen_seq=command.payload.get("seen_seq", 0))
+            return _located(event, command, locate)
     except ValidationError as error:
         raise WireError(f"{command.type}: {_first(error)}") from error
     known = ", ".join(sorted([*_MAKERS, DeviceJoined.type]))
@@ -220,7 +227,7 @@ def _talk(command: Command, source: str, limits: Limits) -> Event:
 
 
 def _done(command: Command, source: str, limits: Limits) -> Event:
-    _Empty.model_validate(command.payload)
+    _Said.model_validate(command.payload)
     return ControlDone(event_id=command.event_id, source=source)
 
 
@@ -257,7 +264,7 @@ def _joined(command: Command, device_id: str, transport: str) -> Event:
 
 
 def _heartbeat(command: Command, source: str, limits: Limits) -> None:
-    _Empty.model_validate(command.payload)
+    _Said.model_validate(command.payload)
 
 
 _MAKERS: Mapping[str, Callable[[Command, str, Limits], Event | None]] = {

@@ -43,7 +43,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.core = Conversation()
         self.rules = Invariants()
         self.now_us = 1_000_000
-        self.facts: list[tuple[e.Event, int]] = []
+        self.facts: list[tuple[e.Event, int, int]] = []
         self.decided: list[tuple[d.Decision, ...]] = []
         self.utterance = 0
         self.models: list[tuple[str, int]] = [("r9", 1)]
@@ -54,11 +54,12 @@ class CoreMachine(RuleBasedStateMachine):
 
     def post(self, fact: e.Event) -> None:
         fact = replace(fact, event_id=f"e{len(self.facts) + 1}")
-        decisions = self.core.handle(fact, self.now_us)
-        self.facts.append((fact, self.now_us))
+        seq = len(self.facts) + sum(map(len, self.decided)) + 1
+        decisions = self.core.handle(fact, self.now_us, seq)
+        self.facts.append((fact, self.now_us, seq))
         self.decided.append(decisions)
-        for event in (fact, *decisions):
-            self.rules.see(event)
+        for place, event in enumerate((fact, *decisions), seq):
+            self.rules.see(event, place)
             if isinstance(event, d.ModelStart):
                 self.models.append((event.reply_id, event.step))
             elif isinstance(event, d.TtsSay):
@@ -125,6 +126,11 @@ class CoreMachine(RuleBasedStateMachine):
     )
     def something_else(self, fact: e.Event) -> None:
         self.post(fact)
+
+    @rule(ago=st.integers(0, 40))
+    def an_old_stop(self, ago: int) -> None:
+        seen_seq = len(self.facts) + sum(map(len, self.decided)) - ago
+        self.post(e.ControlStop(source="device:d1", seen_seq=max(0, seen_seq)))
 
     @rule()
     def hearing_fails(self) -> None:
@@ -223,8 +229,8 @@ class CoreMachine(RuleBasedStateMachine):
         assert not self.rules.live()
         assert not self.rules.open_turn
         fresh = Conversation()
-        for (fact, now_us), decisions in zip(self.facts, self.decided, strict=True):
-            assert fresh.handle(fact, now_us) == decisions, f"replay differs at {fact}"
+        for (fact, now_us, seq), decisions in zip(self.facts, self.decided, strict=True):
+            assert fresh.handle(fact, now_us, seq) == decisions, f"replay differs at {fact}"
 
 
 CoreMachine.TestCase.settings = settings(

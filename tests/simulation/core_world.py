@@ -52,7 +52,8 @@ class World:
         self.core = Conversation()
         self.rules = Invariants()
         self.now_us = 0
-        self.facts: list[tuple[e.Event, int]] = []
+        self.facts: list[tuple[e.Event, int, int]] = []
+        self.seq = 0
         self.decided: list[tuple[d.Decision, ...]] = []
         self._heap: list[tuple[int, int, Callable[[], e.Event | None]]] = []
         self._count = 0
@@ -63,6 +64,7 @@ class World:
         self._spoken_until: dict[str, int] = {}
         self._faulty = self.dice.random() < 0.5
         self._closed = False
+        self.lag = random.Random(f"lag {seed}")
         hang_up = random.Random(f"hang up {seed}")  # of their own: the other dice fall as they did before
         self._hangs_up_us = hang_up.randint(500, 12_000) * MS if hang_up.random() < 0.2 else None
 
@@ -120,19 +122,19 @@ class World:
         if self._closed and not isinstance(fact, e.ToolResult):
             return  # as the driver has it
         fact = replace(fact, event_id=fact.event_id or f"e{len(self.facts) + 1}")
-        decisions = self.core.handle(fact, self.now_us)
-        self.facts.append((fact, self.now_us))
+        decisions = self.core.handle(fact, self.now_us, self.seq + 1)
+        self.facts.append((fact, self.now_us, self.seq + 1))
         self.decided.append(decisions)
-        self.rules.see(fact)
-        for decision in decisions:
-            self.rules.see(decision)
+        for event in (fact, *decisions):
+            self.seq += 1
+            self.rules.see(event, self.seq)
         for decision in decisions:
             self.obey(decision)
 
     def check_replay(self) -> None:
         fresh = Conversation()
-        for (fact, now_us), decisions in zip(self.facts, self.decided, strict=True):
-            assert fresh.handle(fact, now_us) == decisions, f"replay differs at {fact}"
+        for (fact, now_us, seq), decisions in zip(self.facts, self.decided, strict=True):
+            assert fresh.handle(fact, now_us, seq) == decisions, f"replay differs at {fact}"
 
     def _policy(self) -> Policy:
         dice = self.dice
@@ -158,7 +160,9 @@ class World:
         kinds = {
             self._speak: 12, self._press_talk: 2, self._cut: 3, self._device: 2, self._restart: 1, self._nonsense: 2,
             self._type: 4, self._answer_card: 2, self._link: 1,
-            lambda: e.ControlStop(source="device:d1", reply_id=dice.choice(("", "", "r1"))): 2,
+            lambda: e.ControlStop(
+                source="device:d1", reply_id=dice.choice(("", "", "r1")), seen_seq=self._seen_seq()
+            ): 2,
             lambda: e.ControlDone(source="device:d1"): 1,
             lambda: e.ReminderDue(reminder_id="m", text="Your tea is ready."): 1,
             lambda: e.SettingsChanged(changes=dice.choice(CHANGES)): 1,
@@ -174,11 +178,16 @@ class World:
             self.at(dice.randint(0, 400), lambda: self._type())
         return e.TextInput(text=dice.choice(PHRASES), when=when, source="device:d1")
 
+    def _seen_seq(self) -> int:
+        """How far the page had read: hardly ever to the end."""
+        return max(0, self.seq - self.lag.choice((0, 0, 1, 5, 20, 60)))
+
     def _answer_card(self) -> e.Event:
         """Of any proposal that ever was, perhaps twice."""
         dice = self.dice
         action_id = dice.choice([*self.rules.asked, "r1:c1.0"])
-        card = e.ControlConfirm(action_id=action_id, accept=dice.random() < 0.7, source="device:d1")
+        accept, seen_seq = dice.random() < 0.7, self._seen_seq()
+        card = e.ControlConfirm(action_id=action_id, accept=accept, source="device:d1", seen_seq=seen_seq)
         if self.odd(0.3):
             self.at(dice.randint(0, 500), replace(card, accept=not card.accept, source="device:d2"))
         return card
@@ -361,7 +370,7 @@ class World:
         """A result that has arrived turns out wrong."""
         arrived = [
             fact.event_id
-            for fact, _ in self.facts
+            for fact, _, _ in self.facts
             if isinstance(fact, e.ToolResult) and (fact.reply_id, fact.call_id) == (result.reply_id, result.call_id)
         ]
         return replace(result, corrects=arrived[0], message="It is ten.", event_id="") if arrived else None

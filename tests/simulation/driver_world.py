@@ -62,6 +62,7 @@ class World:
         self.hangs_up = self.hang_up.random() < 0.25
         """Whether the user hangs up soon after an action has started."""
         self._hang_up_at = REST_MS * 1_000
+        self.lag = random.Random(f"lag {seed}")
         self.now_ms = 0
         self.session: Session | None = None
         self.crashes = 0
@@ -169,7 +170,7 @@ class World:
             if entry.seq <= self._seen:
                 continue
             self._seen = entry.seq
-            self.rules.see(entry.event)
+            self.rules.see(entry.event, entry.seq)
             if isinstance(entry.event, d.ActionProposed) and entry.event.ask and self.now_ms < self.length_ms:
                 self._plan_answer(entry.event.action_id)
             if isinstance(entry.event, d.ActionStarted) and self.hangs_up:
@@ -185,7 +186,10 @@ class World:
         elif kind == "text":
             self._planned.append((at, e.TextInput(text=dice.choice(ANSWERS), source="device:d1")))
         elif kind == "card":
-            card = e.ControlConfirm(action_id=action_id, accept=dice.random() < 0.7, source="device:d1")
+            seen = self._seen - self.lag.choice((0, 0, 0, 30))
+            card = e.ControlConfirm(
+                action_id=action_id, accept=dice.random() < 0.7, source="device:d1", seen_seq=max(0, seen)
+            )
             self._planned.append((at, card))
             if dice.random() < 0.3:
                 other = e.ControlConfirm(action_id=action_id, accept=not card.accept, source="device:d2")
@@ -236,7 +240,12 @@ class World:
         return e.Played(at[0], max(0, at[1] - self.dice.randint(-2_000, 9_000))) if at else None
 
     def _stop(self) -> e.Event:
-        return e.ControlStop(source="device:d1", reply_id=self.dice.choice(("", "", "r1")), played=self._played())
+        reply_id, played = self.dice.choice(("", "", "r1")), self._played()
+        return e.ControlStop(source="device:d1", reply_id=reply_id, played=played, seen_seq=self._seen_seq())
+
+    def _seen_seq(self) -> int:
+        """How far the page had read: hardly ever to the end."""
+        return max(0, self._seen - self.lag.choice((0, 0, 1, 5, 20, 60)))
 
     def _cut(self) -> e.Event:
         dice = self.dice
@@ -268,7 +277,7 @@ class World:
         for number, entry in enumerate(entries, 1):
             assert entry.seq == number, f"seq {entry.seq} at place {number}"
             try:
-                rules.see(entry.event)
+                rules.see(entry.event, entry.seq)
             except AssertionError as error:
                 error.add_note(f"at seq {entry.seq}, {entry.t_ms} ms")
                 raise

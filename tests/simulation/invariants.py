@@ -1,6 +1,6 @@
 """What must hold on every timeline, whatever happened. Shared by the core's simulator and the driver's.
 
-`Invariants.see(event, now_us)` takes facts and decisions in timeline order and raises
+`Invariants.see(event, seq)` takes facts and decisions in timeline order and raises
 `Violation` at the first one that breaks a rule; `finish()` checks what must hold once all is quiet.
 """
 
@@ -30,6 +30,8 @@ class ReplyTrace:
     text: str | None = None
     """The user's words that it answers."""
     heard: str = ""
+    since_seq: int = 0
+    """Where it was released."""
 
     def audible(self) -> str:
         """What can have been heard at most: words that had been sent whole."""
@@ -78,11 +80,17 @@ class Invariants:
         self.cut_off: set[str] = set()
         """Devices that lost their commands."""
         self.queued: list[str] = []
+        self.stop: e.ControlStop | None = None
+        """The last one that came."""
+        self.asked_seq: dict[str, int] = {}
+        """Where the user was asked to confirm an action."""
         self.counts: dict[str, int] = {}
+        self._seq = 0
 
     # ── plumbing ─────────────────────────────────────────────────────────────────────────
 
-    def see(self, event: e.Event) -> None:
+    def see(self, event: e.Event, seq: int = 0) -> None:
+        self._seq = seq
         self.counts[event.type] = self.counts.get(event.type, 0) + 1
         check = getattr(self, "on_" + event.type.replace(".", "_"), None)
         if check is not None:
@@ -175,7 +183,7 @@ class Invariants:
         self.require(reply.committed, "a speculative reply was released")
         self.require(not reply.released, "released twice")
         self.require(not self.open_turn, "released while the user has the floor")
-        reply.released = True
+        reply.released, reply.since_seq = True, self._seq
 
     def on_playback_start(self, event: e.PlaybackStarted) -> None:
         reply = self.replies.get(event.reply_id)
@@ -254,8 +262,15 @@ class Invariants:
         self.suspected = True
 
     def on_interruption_confirmed(self, event: d.InterruptionConfirmed) -> None:
-        self.alive(event.reply_id, "confirmation")
+        reply, stop = self.alive(event.reply_id, "confirmation"), self.stop
         self.suspected = False
+        if event.evidence == "stop" and stop is not None:
+            heard = stop.reply_id == event.reply_id or (stop.played and stop.played.reply_id == event.reply_id)
+            saw = not stop.reply_id and not 0 < stop.seen_seq < reply.since_seq
+            self.require(bool(heard) or saw, f"{event.reply_id} is stopped by {stop}, which means another one")
+
+    def on_control_stop(self, event: e.ControlStop) -> None:
+        self.stop = event
 
     def on_interruption_dismissed(self, event: d.InterruptionDismissed) -> None:
         self.require(self.suspected, "dismissed without suspicion")
@@ -305,10 +320,12 @@ class Invariants:
         if event.ask:
             self.asked[event.action_id] = False
             self.asked_by[event.action_id] = event.reply_id
+            self.asked_seq[event.action_id] = self._seq
             self.answers.setdefault(f"{event.reply_id}:{event.call_id}", event.event_id)
 
     def on_control_confirm(self, event: e.ControlConfirm) -> None:
-        if event.accept and event.action_id in self.asked:
+        known = event.action_id in self.asked and not 0 < event.seen_seq < self.asked_seq[event.action_id]
+        if event.accept and known:
             self.asked[event.action_id] = True
 
     def on_action_confirmed(self, event: d.ActionConfirmed) -> None:

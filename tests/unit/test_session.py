@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from agent.clock import Clock, run_virtual
+from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation.events import Json
 from agent.errors import LimitReached, Unavailable
@@ -200,6 +201,30 @@ def test_a_command_sent_twice_is_done_once() -> None:
             await play(session, 500)
             assert types(session).count("text.input") == 1
             assert len(brain.prompts) == 1
+
+    run_virtual(main())
+
+
+def test_a_stop_that_was_under_way_when_the_next_reply_began_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        brain = Script([Delta("One.")], [Delta("One two three four five six seven eight.")])
+        store = SqliteStore(tmp_path / "timeline.db", Clock())
+        async with running(brain, store=store) as session:
+            session.post(e.TextInput(text="first"))
+            await play(session, 100)
+            seen_seq = session.timeline.last_seq
+            await play(session, 500)
+            session.post(e.TextInput(text="second"))
+            await play(session, 200)
+            for _ in range(2):
+                session.post(e.ControlStop(event_id="client-0001", seen_seq=seen_seq))
+            await play(session, 1_500)
+        entries = await store.read("s")
+        await store.close()
+        stops = [entry.event for entry in entries if isinstance(entry.event, e.ControlStop)]
+        assert [stop.seen_seq for stop in stops] == [seen_seq]
+        assert [x.event.outcome for x in entries if isinstance(x.event, d.ReplyDone)] == ["completed", "completed"]
+        assert not replay(entries)
 
     run_virtual(main())
 

@@ -37,7 +37,10 @@ class Script:
         self.step: list[e.Event] = []
         """What the last fact led to."""
         self.utterance = 0
+        self.seq = 0
+        """Of the last event, as a timeline would count them."""
         self._facts = 0
+        self._seqs: dict[str, int] = {}
         self._said: dict[str, int] = {}
         self._marked: dict[str, int] = {}
         self.post(e.SessionCreated(policy=Policy().with_changes(settings or {}).to_dict(), engines={}))
@@ -50,10 +53,12 @@ class Script:
         """Handle a fact now; what it led to."""
         self._facts += 1
         fact = replace(fact, event_id=fact.event_id or f"e{self._facts}")
-        self.step = list(self.core.handle(fact, int(self.now_ms * 1_000)))
+        self.step = list(self.core.handle(fact, int(self.now_ms * 1_000), self.seq + 1))
         self.decisions += self.step
         for event in (fact, *self.step):
-            self.rules.see(event)
+            self.seq += 1
+            self._seqs[event.event_id] = self.seq
+            self.rules.see(event, self.seq)
         return self.step
 
     def wait(self, ms: float) -> Self:
@@ -218,6 +223,10 @@ class Script:
 
     def none(self, *types: type[e.Event]) -> bool:
         return not any(isinstance(decision, types) for decision in self.decisions)
+
+    def seq_of(self, event: e.Event) -> int:
+        """Its place on the timeline."""
+        return self._seqs[event.event_id]
 
     @property
     def texts(self) -> list[str]:

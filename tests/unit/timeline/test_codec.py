@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.conversation import decisions, events
 from agent.conversation.decisions import Decision
-from agent.conversation.events import Event
+from agent.conversation.events import ClientCommand, Event
 from agent.errors import StoreError, WireError
 from agent.timeline import codec
 from agent.timeline.entry import Entry
@@ -78,7 +78,7 @@ def declared() -> set[type[Event]]:
         value
         for module in (events, decisions)
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Event) and value not in (Event, Decision)
+        if isinstance(value, type) and issubclass(value, Event) and value not in (Event, ClientCommand, Decision)
     }
 
 

@@ -42,6 +42,23 @@ def test_every_command():
     )
 
 
+COMMANDS = {
+    "text.input": {"text": "hello"}, "control.talk": {"on": True}, "control.done": {}, "control.stop": {},
+    "control.confirm": {"action_id": "r1:c1", "accept": True}, "device.cut": {},
+    "settings.changed": {"changes": {"vad.onset_ms": 80}}, "device.joined": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", COMMANDS)
+def test_every_command_says_how_much_of_the_timeline_was_seen(type_):
+    assert parse(type_, COMMANDS[type_]).seen_seq == 0
+    assert parse(type_, {**COMMANDS[type_], "seen_seq": 41}).seen_seq == 41
+    assert parse("heartbeat", {"seen_seq": 41}) is None
+    for bad in (-1, 1.5, True, "7", 1 << 60, None):
+        with pytest.raises(WireError, match="seen_seq"):
+            parse(type_, {**COMMANDS[type_], "seen_seq": bad})
+
+
 @pytest.mark.parametrize(
     ("message", "words"),
     [
