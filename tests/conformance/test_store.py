@@ -1,74 +1,26 @@
-"""What every `Store` promises. A further implementation is one more `Backend` in `BACKENDS`."""
+"""What every `Store` promises of entries: order, density, atomic batches, repeats."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
-import sys
-import textwrap
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.clock import Clock, run_virtual
 from agent.conversation.decisions import PlaybackStop, TurnEnd
-from agent.conversation.events import AsrFinal, Event, TextInput, ToolCall
+from agent.conversation.events import AsrFinal, TextInput, ToolCall
 from agent.errors import EventIdReused, SeqConflict, StoreError
-from agent.timeline.codec import role_of
 from agent.timeline.entry import Entry
-from agent.timeline.memory import MemoryStore
-from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store, StoredSession
-
-
-@dataclass(frozen=True)
-class Backend:
-    name: str
-    open: Callable[[Path, Clock], Store]
-    opening_code: str = ""
-    """Python that opens it in another process, from `path`; empty when it keeps nothing."""
-
-    @property
-    def durable(self) -> bool:
-        return bool(self.opening_code)
-
-
-BACKENDS = [
-    Backend("memory", lambda path, clock: MemoryStore()),
-    Backend(
-        "sqlite",
-        lambda path, clock: SqliteStore(path / "timeline.sqlite3", clock),
-        "from agent.timeline.sqlite import SqliteStore\nstore = SqliteStore(path / 'timeline.sqlite3')\n",
-    ),
-]
-DURABLE = [backend for backend in BACKENDS if backend.durable]
-
-every_store = pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
-every_durable_store = pytest.mark.parametrize("backend", DURABLE, ids=lambda backend: backend.name)
-
-
-def entry(seq: int, session_id: str = "s1", event: Event | None = None) -> Entry:
-    event = event or TextInput(event_id=f"e{seq}", source="page", text=f"line {seq}")
-    ts = f"2026-01-01T00:00:{seq % 60:02}.000Z"
-    return Entry(session_id, seq, ts, seq * 10, seq * 10_000, role_of(event), "t1", "", event)
-
-
-def entries(first: int, last: int, session_id: str = "s1") -> list[Entry]:
-    return [entry(seq, session_id) for seq in range(first, last + 1)]
-
-
-def with_store(backend: Backend, path: Path, check: Callable[[Store], Awaitable[None]]) -> None:
-    async def main() -> None:
-        store = backend.open(path, Clock())
-        try:
-            await check(store)
-        finally:
-            await store.close()
-
-    run_virtual(main())
+from tests.conformance.store_backends import (
+    Backend,
+    entries,
+    entry,
+    every_durable_store,
+    every_store,
+    with_store,
+)
 
 
 @every_store
@@ -272,53 +224,4 @@ def test_everything_is_there_after_it_is_opened_again(backend: Backend, tmp_path
         assert await store.append(entries(6, 8)) == 8
 
     with_store(backend, tmp_path, write)
-    with_store(backend, tmp_path, check)
-
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from agent.conversation.events import TextInput
-from agent.timeline.entry import Entry
-
-path = Path(sys.argv[1])
-{opening}
-
-async def main():
-    seq = 0
-    while True:
-        batch = [
-            Entry("s1", n, f"2026-01-01T00:00:{{n % 60:02}}.000Z", n * 10, n * 10_000, "fact", "t1", "",
-                  TextInput(event_id=f"e{{n}}", source="page", text=f"line {{n}}"))
-            for n in range(seq + 1, seq + 51)
-        ]
-        seq = await store.append(batch)
-        print(seq, flush=True)
-
-asyncio.run(main())
-"""
-
-
-@every_durable_store
-@pytest.mark.parametrize("acknowledged", [50, 150, 400])
-def test_a_killed_writer_leaves_whole_batches_and_all_it_acknowledged(
-    backend: Backend, tmp_path: Path, acknowledged: int
-) -> None:
-    code = textwrap.dedent(WRITER).format(opening=backend.opening_code)
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        seen = 0
-        while seen < acknowledged:
-            seen = int(writer.stdout.readline())
-        writer.send_signal(signal.SIGKILL)
-        # What it had said before it died counts as acknowledged too.
-        seen = max([seen, *(int(line) for line in writer.stdout.read().splitlines() if line)])
-
-    async def check(store: Store) -> None:
-        stored = await store.read("s1", limit=1_000_000)
-        assert stored == entries(1, len(stored))
-        assert len(stored) >= seen
-        assert len(stored) % 50 == 0
-        assert await store.append(entries(len(stored) + 1, len(stored) + 1)) == len(stored) + 1
-
     with_store(backend, tmp_path, check)
