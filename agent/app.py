@@ -1,7 +1,8 @@
 """The composition root: the only place that names engines, stores and services.
 
     async with App(settings) as app:            # engines loaded, nobody connected
-        session = await app.open()              # a conversation, its loops running
+        call = await app.open()                 # a conversation, its loops running
+        call = await app.join(session_id)       # one more connection to it, or to one that rests in the store
 
 An engine setting is one of the names below or `module:Class`. Such a class is called with the
 settings of its table and the clock, and has the methods of its port. `brain.tools` names tools of the
@@ -24,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent.clock import Clock
 from agent.conversation.events import ReminderDue
-from agent.errors import AgentError, LimitReached, SettingsError
+from agent.errors import AgentError, LimitReached, SessionGone, SettingsError
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
+from agent.seats import Seat, Table
 from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.speaking.port import Tts
@@ -41,8 +43,11 @@ from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.thinking.tools.office import Office
 from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
 from agent.timeline.memory import MemoryStore
+from agent.timeline.reading import ended, read_all
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
+from agent.transport.port import Call
+from agent.transport.session_token import TokenKey, key_in
 
 if TYPE_CHECKING:
     from agent.telemetry.listener import Telemetry
@@ -67,7 +72,11 @@ class App:
         self._telemetry = _telemetry(settings)
         self.engines = self._engines(cache)
         self.sessions: dict[str, Session] = {}
+        self._tables: dict[str, Table] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._lingering: dict[str, asyncio.Task[None]] = {}
+        """Of the sessions that nobody is left in, the one that has waited longest first."""
+        self._joining = asyncio.Lock()
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
 
@@ -119,52 +128,122 @@ class App:
     ) -> None:
         self._ringing.cancel()
         for session_id in list(self.sessions):
-            await self.close(session_id, "shutdown")
+            await self.rest(session_id)
         await self._stack.aclose()
 
     async def _ring(self) -> None:
         """Let timers ring while there is somebody to hear them."""
         while True:
-            while not self.sessions:
+            while not self._attended():
                 await self._change()
             async with asyncio.TaskGroup() as ringing:
                 task = ringing.create_task(self.timers.run(self.clock, self._remind))
-                while self.sessions:
+                while self._attended():
                     await self._change()
                 task.cancel()
 
+    def _attended(self) -> list[Session]:
+        return [table.session for table in self._tables.values() if table]
+
     async def _change(self) -> None:
-        """Wait until a session has come or gone."""
+        """Wait until a session or a connection has come or gone."""
         self._changed.clear()
         await self._changed.wait()
 
     def _remind(self, reminder_id: str, text: str) -> None:
-        for session in self.sessions.values():
+        for session in self._attended():
             session.post(ReminderDue(source="timers", reminder_id=reminder_id, text=text))
+
+    def token_key(self) -> TokenKey:
+        """What session tokens are signed with: kept beside the timelines, which they open. Raises `StoreError`."""
+        timeline = self.settings.timeline
+        return (
+            TokenKey() if timeline.store == "memory" else key_in(timeline.path.with_name(f"{timeline.path.name}.key"))
+        )
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────
 
-    async def open(self) -> Session:
+    async def open(self) -> Seat:
         """A new session, its loops running. Raises `LimitReached` when there are too many."""
-        if len(self.sessions) >= self.settings.limits.sessions:
+        await self._make_room()
+        session = Session(secrets.token_hex(12), self.engines, self.store, self.clock, self.settings)
+        return await self.run(session)
+
+    async def join(self, session_id: str) -> Seat:
+        """One more connection to a session that goes on, or to one that rests in the store.
+
+        Raises `SessionGone` for one that was ended or is not stored, `LimitReached`, `StoreError`.
+        """
+        async with self._joining:  # two that come at once must not both take it from the store
+            session, running = self.sessions.get(session_id), self._running.get(session_id)
+            if session is not None and running is not None and not session.open:
+                await asyncio.wait([running], timeout=CLOSE_TIMEOUT_S)
+            lingering = self._lingering.pop(session_id, None)
+            if lingering is not None:
+                lingering.cancel()
+            table = self._tables.get(session_id)
+            seat = await self._take_up(session_id) if table is None else table.seat()
+            self._changed.set()
+            return seat
+
+    async def _take_up(self, session_id: str) -> Seat:
+        """Have a stored session go on from where its timeline ends."""
+        stored = await read_all(self.store, session_id)
+        if not stored:
+            raise SessionGone("this conversation is not stored any more")
+        if ended(stored):
+            raise SessionGone("this conversation was ended")
+        await self._make_room()
+        session = Session(session_id, self.engines, self.store, self.clock, self.settings)
+        session.restore(stored)
+        return await self.run(session)
+
+    async def leave(self, call: Call, reason: str, *, for_good: bool) -> None:
+        """See `transport.port.Sessions.leave`."""
+        table = self._tables.get(call.session_id)
+        if table is None or not isinstance(call, Seat) or call.session is not table.session:
+            return  # the session has ended, or been taken up anew, before its connection did
+        seat = call
+        table.leave(seat)
+        self._changed.set()
+        if table or seat.session_id in self._lingering:
+            return
+        if for_good:
+            await self.close(seat.session_id, reason)
+        else:
+            lingering = self._linger(seat.session_id)
+            self._lingering[seat.session_id] = self._tasks.create_task(lingering, name=f"{seat.session_id} lingers")
+
+    async def _linger(self, session_id: str) -> None:
+        await asyncio.sleep(self.settings.sessions.linger_s)
+        await self.rest(session_id)
+
+    async def _make_room(self) -> None:
+        """Sessions that nobody is left in make way. Raises `LimitReached`."""
+        limit = self.settings.limits.sessions
+        while len(self.sessions) >= limit and self._lingering:
+            waiting = next(iter(self._lingering))
+            self._lingering.pop(waiting).cancel()
+            await self.rest(waiting)
+        if len(self.sessions) >= limit:
             raise LimitReached(
                 f"{len(self.sessions)} sessions are open, which is the limit; try again when one has ended, "
                 "or raise limits.sessions"
             )
-        session = Session(secrets.token_urlsafe(12), self.engines, self.store, self.clock, self.settings)
-        return await self.run(session)
 
-    async def run(self, session: Session) -> Session:
-        """Own a session until it ends; returns once its loops run."""
+    async def run(self, session: Session) -> Seat:
+        """Own a session until it ends; its first seat, once its loops run."""
         if self._telemetry is not None:
             entries = session.entries(session.timeline.last_seq)
             self._tasks.create_task(self._telemetry.follow(entries), name=f"{session.session_id} telemetry")
         self.sessions[session.session_id] = session
+        table = self._tables[session.session_id] = Table(session)
+        seat = table.seat()
         self._changed.set()
         self._running[session.session_id] = self._tasks.create_task(self._run(session), name=session.session_id)
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             await session.ready.wait()
-        return session
+        return seat
 
     async def _run(self, session: Session) -> None:
         try:
@@ -177,16 +256,29 @@ class App:
             log.exception("session %s ended by a fault of the program", session.session_id)
         finally:
             session.ready.set()
-            self.sessions.pop(session.session_id, None)
-            self._running.pop(session.session_id, None)
+            for table in (self.sessions, self._tables, self._running):
+                table.pop(session.session_id, None)
+            lingering = self._lingering.pop(session.session_id, None)
+            if lingering is not None and lingering is not asyncio.current_task():
+                lingering.cancel()
             self._changed.set()
 
     async def close(self, session_id: str, reason: str) -> None:
-        """End a session and wait for its tasks. Unknown ids are ignored."""
-        session, task = self.sessions.get(session_id), self._running.get(session_id)
-        if session is None or task is None:
+        """End a session for good and wait for its tasks. Unknown ids are ignored."""
+        if session_id in self.sessions:
+            self.sessions[session_id].close(reason)
+            await self._ended(session_id)
+
+    async def rest(self, session_id: str) -> None:
+        """Stop a session so that it can be taken up again, and wait for its tasks. Unknown ids are ignored."""
+        if session_id in self.sessions:
+            self.sessions[session_id].rest()
+            await self._ended(session_id)
+
+    async def _ended(self, session_id: str) -> None:
+        task = self._running.get(session_id)
+        if task is None:
             return
-        session.close(reason)
         _, late = await asyncio.wait([task], timeout=CLOSE_TIMEOUT_S)
         if late:
             log.error("session %s did not end in %s s; cancelled", session_id, CLOSE_TIMEOUT_S)

@@ -90,9 +90,9 @@ async def _converse(
     task = progress.add_task("loading", total=1.0)
     async with App(settings) as app:
         progress.update(task, description="talking")
-        session = await app.run(Session(SESSION_ID, app.engines, app.store, app.clock, settings))
+        call = await app.run(Session(SESSION_ID, app.engines, app.store, app.clock, settings))
         recording = await run_files(
-            session,
+            call,
             app.clock,
             plan,
             time_zone=time_zone,
@@ -100,7 +100,7 @@ async def _converse(
         )
         pending: list[Json] = [timer.to_json() for timer in app.timers.pending()]
         await app.close(SESSION_ID, "files done")
-        return recording, session.timeline.window(), pending, app.engines.names
+        return recording, call.session.timeline.window(), pending, app.engines.names
 
 
 def _write_report(target: str | None, report: dict[str, Json]) -> None:

@@ -43,7 +43,7 @@ async def run_server(settings: Settings, config: Path, console: Console) -> None
         # What the engines loaded stays: a collection that walks it all takes 150 ms, eight frames of every call.
         gc.collect()
         gc.freeze()
-        web = create_app(app, settings, web=web_folder(), save=keep, engines=app.engines.names)
+        web = create_app(app, settings, web=web_folder(), save=keep, engines=app.engines.names, key=app.token_key())
 
         def ready(url: str) -> None:
             names = ", ".join(f"{kind} {name}" for kind, name in app.engines.names.items())

@@ -87,6 +87,7 @@ class Session:
         self._closed = asyncio.Event()
         self._grace = False
         """It was closed, and how its actions end is still taken."""
+        self._resting = False
         self._failure: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._to_act: deque[Entry] = deque()
@@ -263,7 +264,8 @@ class Session:
             if self._failure is not None:
                 raise self._failure
         finally:
-            self.close("ended")
+            if not self._resting:
+                self.close("ended")
             self._grace = False
             self.timeline.close()
             if self._timer is not None:
@@ -284,6 +286,16 @@ class Session:
     def close(self, reason: str) -> None:
         """End the session; `run` returns once everything is written and every task has ended."""
         self.post(SessionClosed(source="driver", reason=reason))
+
+    def rest(self) -> None:
+        """End `run` as after `close`, but the conversation is not over: `restore` takes it up again."""
+        self._resting = True
+        self._grace = True
+        self._closed.set()
+
+    @property
+    def open(self) -> bool:
+        return not self._closed.is_set()
 
     def _open(self) -> None:
         if self.timeline.last_seq:

@@ -144,6 +144,15 @@ class BrowserSettings(_Table):
     """How far above what the loudspeaker is expected to return it must be while the agent speaks."""
 
 
+class SessionsSettings(_Table):
+    """Conversations that outlive their connections."""
+
+    linger_s: Annotated[float, Field(ge=0, le=3_600)] = 120.0
+    """How long one goes on, timers and tools too, once its last device is gone; then it rests, and can be taken up."""
+    token_h: Annotated[int, Field(ge=1, le=8_760)] = 168
+    """For how long the page of a conversation may take it up again; counted anew at each connection."""
+
+
 class TimelineSettings(_Table):
     store: str = "sqlite"
     """`memory` or `sqlite`."""
@@ -182,5 +191,6 @@ class Settings(_Table):
     tts: TtsSettings = TtsSettings()
     playout: PlayoutSettings = PlayoutSettings()
     browser: BrowserSettings = BrowserSettings()
+    sessions: SessionsSettings = SessionsSettings()
     timeline: TimelineSettings = TimelineSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -25,6 +25,7 @@ from agent.timeline.projections.intent import intent
 from agent.timeline.projections.latency import latency
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.projections.turn_records import turn_records
+from agent.timeline.reading import read_all
 from agent.timeline.sqlite import SqliteStore
 
 STAGES = (
@@ -144,9 +145,7 @@ def read_entries(session: str, settings: Settings) -> list[Entry]:
 async def _stored(session: str, path: Path) -> list[Entry]:
     store = SqliteStore(path)
     try:
-        entries: list[Entry] = []
-        while batch := await store.read(session, len(entries)):
-            entries += batch
+        entries = await read_all(store, session)
         if not entries:
             known = ", ".join(stored.session_id for stored in await store.sessions(5)) or "none"
             raise StoreError(f"{session} is neither a file nor a stored session; the latest sessions: {known}")

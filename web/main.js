@@ -13,6 +13,7 @@
 import { AudioGraph } from './audio.js';
 import { BargeIn } from './barge_in.js';
 import { Lag } from './lag.js';
+import { Membership, tabStorage } from './membership.js';
 import { MicrophoneKeeper, listDevices } from './microphone.js';
 import { Reconnector } from './reconnect.js';
 import { Server, settingsOf } from './server.js';
@@ -33,6 +34,8 @@ const NOTICE_MS = 10_000;
 
 const params = new URLSearchParams(location.search);
 const server = new Server(document.baseURI, params.get('token') ?? '');
+const membership = new Membership(tabStorage());
+server.wish = () => membership.wish(state);
 const barge = new BargeIn();
 const talk = new Talk();
 const microphone = new MicrophoneKeeper(tellMicrophone);
@@ -115,20 +118,33 @@ async function connect(withMicrophone) {
   }
 }
 
+/** A conversation that cannot be gone on with is a new one. @param {boolean} withMicrophone */
+async function place(withMicrophone) {
+  try {
+    await placeOnce(withMicrophone);
+  } catch (error) {
+    if (!(error instanceof ServerError && error.code === 'session.token') || !membership.waits) throw error;
+    membership.forget();
+    await placeOnce(withMicrophone);
+  }
+}
+
 /** The audio context is made first, while the gesture still counts; a call that was lost leaves its own, and the microphone.
  * @param {boolean} withMicrophone */
-async function place(withMicrophone) {
+async function placeOnce(withMicrophone) {
   const graph = audio ?? new AudioGraph({ gate: fromGate, blocked: setBlocked });
   audio = graph;
   const settings = await loadConfig();
   await graph.start(gateOptions());
   if (speakerId) await graph.setSpeaker(speakerId).catch(() => undefined);
   if (withMicrophone && audio === graph) await microphone.open(microphone.deviceId);
+  membership.keep({ microphone: withMicrophone || membership.kept.microphone });
   if (audio !== graph) return;
   graph.setMicrophone(microphone.stream);
   const placed = new Call(server, settings, {
     entry: receive,
-    goodbye: (reason) => void end('ended', goodbye(reason)),
+    hello,
+    goodbye: (reason, again) => (again ? lost(`${sentence(reason)} The conversation goes on when it is back.`) : void end('ended', goodbye(reason))),
     error: (_code, message) => notify('agent', message),
     remote: (stream) => graph.playStream(stream),
     pcm: (rate) => {
@@ -140,6 +156,7 @@ async function place(withMicrophone) {
     lost,
   });
   call = placed;
+  if (membership.kept.sessionId === state.sessionId) placed.seenSeq = state.seq;
   clockOffsetMs = -Infinity;
   const why = await placed.connect(microphone.track);
   if (call !== placed) return placed.close();
@@ -165,6 +182,19 @@ function announce() {
   call.send('device.joined', { time_zone: timeZone ?? '', locale: navigator.language, microphone: microphone.track !== null,
     speaker: audio?.context.state === 'running', output_latency_ms: (audio?.outputLatencyMs ?? 0) + lag.ms });
 }
+
+/** Which conversation this is. @param {Record<string, any>} told */
+function hello(told) {
+  membership.take(told);
+  if (told.resume === 'snapshot') {
+    dispatch(local('snapshot'));
+    notify('agent', `${sentence(told.reason)} This is what is left.`);
+  }
+  if (told.resume === 'failed') notify('agent', `${sentence(told.reason)} This is a new one.`);
+}
+
+/** @param {unknown} reason @returns {string} */
+const sentence = (reason) => (typeof reason === 'string' && reason ? `${reason[0].toUpperCase()}${reason.slice(1)}.` : '');
 
 /** The connection is gone, the person is not. @param {string} message */
 function lost(message) {
@@ -195,18 +225,20 @@ function tellWaiting(ms) {
   dispatch(local('connection', { phase: 'connecting', message: `The agent does not answer. Trying again in ${Math.round(ms / 1000)} s…` }));
 }
 
-function leave() {
-  call?.close();
+/** @param {boolean} [forGood] the conversation is over */
+function leave(forGood = false) {
+  call?.close(forGood);
+  if (forGood) membership.forget();
   call = null;
   talk.reset();
   microphone.enable(!state.muted);
   obey(barge.reset());
 }
 
-/** @param {'ended' | 'failed'} phase @param {string} message */
-async function end(phase, message) {
+/** @param {'ended' | 'failed'} phase @param {string} message @param {boolean} [forGood] */
+async function end(phase, message, forGood = false) {
   reconnector.stop();
-  leave();
+  leave(forGood);
   keepAwake(false);
   microphone.close();
   const graph = audio;
@@ -220,7 +252,7 @@ async function end(phase, message) {
 }
 
 /** @param {string} message */
-const hangUp = (message) => void end('ended', message);
+const hangUp = (message) => void end('ended', message, true);
 
 /** @param {import('./wire.js').Entry} entry */
 function receive(entry) {
@@ -229,7 +261,7 @@ function receive(entry) {
   obey(barge.entry(entry, performance.now()));
   if (call && entry.type === 'playback.mark' && entry.rtp_timestamp !== null && lag.measure(call.untilS(entry.rtp_timestamp) * 1000)) announce();
   if (entry.type === 'settings.changed') audio?.tell({ type: 'configure', options: gateOptions() });
-  if (entry.type === 'session.closed') void end('ended', goodbye(entry.payload.reason));
+  if (entry.type === 'session.closed') void end('ended', goodbye(entry.payload.reason), true);
 }
 
 /** @param {unknown} reason */
@@ -377,7 +409,7 @@ function gateOptions() {
 // ── the page ─────────────────────────────────────────────────────────────────────────────
 
 window.setInterval(() => obey(barge.tick(performance.now())), TICK_MS);
-window.addEventListener('pagehide', () => audio && hangUp('You left the page.'));
+window.addEventListener('pagehide', () => audio && void end('ended', 'You left the page.'));
 for (const gesture of ['pointerdown', 'keydown']) {
   document.addEventListener(gesture, () => state.soundBlocked && void audio?.resume());
 }
@@ -403,5 +435,6 @@ Object.assign(window, { voiceAgent: {
   audio: () => audio && { context: audio.context, gate: audio.gate, microphone: audio.microphone, remote: audio.remote },
 } });
 
-loadConfig().catch((error) => dispatch(local('connection', { phase: 'failed', transport: '', message: messageOf(error) })));
+if (membership.waits) void connect(membership.kept.microphone);
+else loadConfig().catch((error) => dispatch(local('connection', { phase: 'failed', transport: '', message: messageOf(error) })));
 draw();

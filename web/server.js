@@ -26,6 +26,8 @@ export class Server {
   constructor(base, token) {
     this.base = base;
     this.token = token;
+    /** @type {() => Record<string, string>} which conversation a call is to go on with, as headers */
+    this.wish = () => ({});
   }
 
   /** @param {string} path @returns {string} */
@@ -38,6 +40,7 @@ export class Server {
     const url = new URL('ws', this.base);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     if (this.token) url.searchParams.set('token', this.token);
+    for (const [name, value] of Object.entries(this.wish())) url.searchParams.set(name.toLowerCase().replaceAll('-', '_'), value);
     return url.href;
   }
 

@@ -17,7 +17,8 @@ import { LOOK_MS, Liveness } from './liveness.js';
  * @typedef {object} CallHandlers
  * @property {(entry: import('./wire.js').Entry) => void} entry
  * @property {(code: string, message: string) => void} error
- * @property {(reason: string) => void} goodbye
+ * @property {(reason: string, again: boolean) => void} goodbye
+ * @property {(hello: Record<string, any>) => void} hello which conversation this is, before anything of it
  * @property {(stream: MediaStream) => void} remote what the agent says, as a stream
  * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm or as PCM: the function that plays it
  * @property {(message: string) => void} trying
@@ -131,7 +132,8 @@ export class Call {
       this.seenSeq = message.entry.seq;
       this.handlers.entry(message.entry);
     }
-    if (message?.kind === 'goodbye') this.handlers.goodbye(message.reason);
+    if (message?.kind === 'hello') this.handlers.hello(message.payload);
+    if (message?.kind === 'goodbye') this.handlers.goodbye(message.reason, message.again);
     if (message?.kind === 'error') this.handlers.error(message.code, message.message);
   }
 
@@ -163,11 +165,11 @@ export class Call {
     await this.link?.setTrack(track);
   }
 
-  /** Hang up; also on the way out of the page. */
-  close() {
+  /** @param {boolean} [forGood] hang up; otherwise the conversation waits for this page to come back */
+  close(forGood = false) {
     this.over = true;
     clearInterval(this.heartbeat);
     clearTimeout(this.lookTimer);
-    this.link?.close();
+    this.link?.close(forGood);
   }
 }

@@ -130,6 +130,7 @@ function reduceEntry(state, entry) {
   return turnTaking(
     {
       ...base,
+      lost: false,
       seq: entry.seq,
       transcript: foldTranscript(base.transcript, entry),
       latency: foldLatency(base.latency, entry),
@@ -146,7 +147,7 @@ function newSession(state, entry) {
   const shown = state.transcript.items.length > 0;
   const text = state.lost ? LOST_TEXT : 'New conversation';
   const transcript = shown
-    ? append({ ...state.transcript, hidden: [], continuation: emptyContinuation() }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
+    ? append({ ...closeTranscript(state.transcript), continuation: emptyContinuation() }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
     : emptyTranscript();
   return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(), proposal: null,
     status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
@@ -194,6 +195,8 @@ function reduceLocal(state, type, payload) {
       return connection(state, { ...state.connection, message: '', ...payload });
     case 'lost':
       return { ...state, lost: state.sessionId !== '' };
+    case 'snapshot':
+      return { ...state, sessionId: '', lost: false, transcript: emptyTranscript() };
     case 'microphone':
       return { ...state, microphone: { state: payload.state, message: payload.message ?? '' } };
     case 'muted':
@@ -224,8 +227,10 @@ function reduceLocal(state, type, payload) {
 /** @param {State} state @param {Connection} next @returns {State} */
 function connection(state, next) {
   if (next.phase === 'connected') return { ...state, connection: next };
-  const quiet = { playback: /** @type {''} */ (''), playingReply: '', userSpeaking: false, talking: false, gateClosed: false };
-  return { ...state, ...quiet, proposal: null, transcript: closeTranscript(state.transcript), connection: next, status: { status: '', detail: '' } };
+  const here = { ...state, talking: false, gateClosed: false, connection: next };
+  if (next.phase === 'connecting') return here; // of what was going on the timeline tells how it ends
+  const quiet = { playback: /** @type {''} */ (''), playingReply: '', userSpeaking: false, proposal: null, status: { status: '', detail: '' } };
+  return { ...here, ...quiet, transcript: closeTranscript(state.transcript) };
 }
 
 /** @param {Record<string, any>} payload @returns {Notice} */

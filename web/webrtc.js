@@ -50,7 +50,7 @@ export class WebRtcLink {
 
   /** @param {string} body @param {AbortSignal} signal */
   async post(body, signal) {
-    const headers = this.server.headers({ 'Content-Type': 'application/sdp' });
+    const headers = this.server.headers({ 'Content-Type': 'application/sdp', ...this.server.wish() });
     const response = await fetch(this.server.url('calls'), { method: 'POST', headers, body, signal }).catch((error) => {
       if (signal.aborted) throw error;
       throw new ServerError('unreachable', 'The agent cannot be reached. Is it running?', 0);
@@ -137,10 +137,12 @@ export class WebRtcLink {
     await this.sender?.replaceTrack(track);
   }
 
-  close() {
+  /** @param {boolean} forGood hang up; otherwise the conversation waits */
+  close(forGood = false) {
     if (this.over) return;
     this.over = true;
-    if (this.location) fetch(this.location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
+    const location = this.location && `${this.location}${forGood ? '' : '?resume=true'}`;
+    if (location) fetch(location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
     this.peer.close();
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** A call over a WebSocket: int16 PCM both ways as binary messages, the timeline as text. */
-import { parseMessage } from './wire.js';
+import { ServerError, parseMessage } from './wire.js';
 
 /** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
 
@@ -24,20 +24,22 @@ export class WebSocketLink {
   /** @param {AbortSignal} signal @returns {Promise<void>} when the agent has said hello */
   connect(signal) {
     return new Promise((resolve, reject) => {
-      let refusal = '';
+      /** @type {Error | null} */
+      let refusal = null;
       signal.addEventListener('abort', () => reject(signal.reason));
       this.socket.addEventListener('error', () => reject(new Error('The agent cannot be reached.')));
       this.socket.addEventListener('close', (event) => {
-        reject(new Error(refusal || event.reason || 'The agent closed the connection.'));
+        reject(refusal ?? new Error(event.reason || 'The agent closed the connection.'));
         if (this.ready) this.lose(event.reason || 'The connection to the agent was lost.');
       });
       this.socket.addEventListener('message', (event) => {
         this.messages += 1;
         if (typeof event.data !== 'string') return this.play(event.data);
         const message = this.ready ? null : parseMessage(event.data);
-        if (message?.kind === 'error') refusal = message.message;
+        if (message?.kind === 'error') refusal = new ServerError(message.code, message.message, 0);
         if (message?.kind !== 'hello') return this.handlers.message(event.data);
         this.ready = true;
+        this.handlers.message(event.data);
         this.play = this.handlers.pcm(message.payload.playout_rate ?? 48_000);
         return resolve();
       });
@@ -81,8 +83,9 @@ export class WebSocketLink {
   /** The microphone reaches this link through the audio graph. */
   async setTrack() {}
 
-  close() {
+  /** @param {boolean} forGood hang up; otherwise the conversation waits */
+  close(forGood = false) {
     this.over = true;
-    this.socket.close(1000, 'hang up');
+    this.socket.close(1000, forGood ? 'hang up' : 'left');
   }
 }

@@ -21,7 +21,7 @@
 /**
  * @typedef {{kind: 'entry', entry: Entry}
  *   | {kind: 'error', code: string, message: string}
- *   | {kind: 'goodbye', reason: string}
+ *   | {kind: 'goodbye', reason: string, again: boolean} `again`: the conversation goes on, call again
  *   | {kind: 'hello', payload: Record<string, any>}
  *   | {kind: 'other', type: string}} Message
  */
@@ -70,7 +70,8 @@ export function parseMessage(json) {
   if (value.type === 'error') {
     return { kind: 'error', code: text(payload.code, 'error'), message: text(payload.message, 'Something went wrong.') };
   }
-  if (value.type === 'session.closed') return { kind: 'goodbye', reason: text(payload.reason) };
+  if (value.type === 'session.closed') return { kind: 'goodbye', reason: text(payload.reason), again: false };
+  if (value.type === 'connection.closed') return { kind: 'goodbye', reason: text(payload.reason), again: payload.again === true };
   if (value.type === 'hello') return { kind: 'hello', payload };
   return { kind: 'other', type: value.type };
 }

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from agent.conversation.decisions import Decision
-from agent.conversation.events import Event
+from agent.conversation.events import Event, SessionResumed
 from agent.errors import LimitReached, StoreError, Unavailable
 from agent.timeline.entry import Entry
 from agent.timeline.store import Store
@@ -38,6 +38,8 @@ class Timeline:
         self._readers: set[asyncio.Event] = set()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closed = False
+        self._taken_up: list[int] = []
+        """The seq of each `session.resumed`."""
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
@@ -71,6 +73,8 @@ class Timeline:
 
     def _keep(self, entry: Entry) -> None:
         self.last_seq = entry.seq
+        if isinstance(entry.event, SessionResumed):
+            self._taken_up.append(entry.seq)
         self._window.append(entry)
         self._by_id[entry.event.event_id] = entry
         while len(self._window) > self._kept:
@@ -117,6 +121,17 @@ class Timeline:
         self._wake()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
+
+    @property
+    def epoch(self) -> int:
+        """How often the session was taken up again. What a reader saw at the end of an epoch may never have been
+        stored, and something else has its seq now."""
+        return len(self._taken_up)
+
+    def continues(self, epoch: int, seq: int) -> bool:
+        """Whether what a reader saw in `epoch`, up to `seq`, is what this timeline begins with."""
+        end = [*self._taken_up, self.last_seq + 1]
+        return epoch <= self.epoch and seq < end[epoch]
 
     def get(self, event_id: str) -> Entry | None:
         """An entry that is still in memory."""

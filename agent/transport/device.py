@@ -24,10 +24,16 @@ class Device:
     """
 
     def __init__(
-        self, call: Call, transport: str, limits: Limits, clock: Clock, locate: wire.Locate = lambda rtp: None
+        self,
+        call: Call,
+        transport: str,
+        limits: Limits,
+        clock: Clock,
+        locate: wire.Locate = lambda rtp: None,
+        device_id: str = "",
     ) -> None:
         self._locate = locate
-        self.device_id = secrets.token_hex(6)
+        self.device_id = device_id or secrets.token_hex(6)
         self.call = call
         self.transport = transport
         self._limits = limits
@@ -36,6 +42,7 @@ class Device:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._bad = 0
         self._joined = False
+        self._fenced = False
         self.linked = True
         """Its commands get through."""
         self.beats = False
@@ -65,6 +72,11 @@ class Device:
             self._joined = False
             self.call.post(DeviceLeft(source=f"device:{self.device_id}", device_id=self.device_id, reason=reason))
 
+    def fence(self) -> None:
+        """The same device is here over another connection: what still comes over this one does not count."""
+        self._joined = False
+        self._fenced = True
+
     def link(self, *, control: bool) -> None:
         """Its commands are cut off although its media go on, or they are back. Said once each."""
         if self._joined and control != self.linked:
@@ -75,6 +87,8 @@ class Device:
     def receive(self, message: str | bytes) -> str | None:
         """Take a message; the answer to send back when it is refused, else None."""
         event_id = ""
+        if self._fenced:
+            return None
         try:
             if not self._bucket.take(self._clock.now_us()):
                 raise WireError(f"too many messages: at most {self._limits.messages_per_s} a second are taken")

@@ -150,7 +150,7 @@ def _add_headers(headers: MutableHeaders, allowed_origin: str) -> None:
     if allowed_origin:
         headers["Access-Control-Allow-Origin"] = allowed_origin
         headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Session-Token, Session-Seen, Device-Id"
         headers["Access-Control-Expose-Headers"] = "Location, Retry-After"
         headers.add_vary_header("Origin")
 

@@ -1,7 +1,7 @@
 """HTTP: signalling, the page and its configuration.
 
     POST   /calls        application/sdp offer → 201, the answer, Location: /calls/ID
-    DELETE /calls/ID     hang up → 204
+    DELETE /calls/ID     hang up → 204; ?resume=true: leave, to come back
     POST   /offer        {"sdp", "type"} → {"sdp", "type", "session_id", "call"}
     WS     /ws           the call over a WebSocket (see `websocket`)
     GET    /config.json  what the page needs to know
@@ -9,6 +9,8 @@
     GET    /healthz      how many sessions there are, and how punctual the audio of each is;
                          ?playout_s=N: over the last N seconds instead of the last minute, which is the most
     GET    /…            the page
+
+A call is a new session, or goes on with an earlier one: see `arrival`. ID names the connection.
 
 Errors are JSON: {"error": {"code", "message"}}.
 """
@@ -18,7 +20,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,13 +35,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from agent.conversation.events import Json
-from agent.errors import AgentError, EngineError, LimitReached, SettingsError, WireError
+from agent.errors import AgentError, EngineError, LimitReached, SettingsError, TokenRefused, WireError
 from agent.settings import Settings
 from agent.transport import wire
+from agent.transport.arrival import Arrival, Wish, arrive, wish_of
 from agent.transport.frame_clock import KEPT_US
 from agent.transport.gate import Gate, is_loopback
 from agent.transport.peers import PeerTable
 from agent.transport.port import Sessions
+from agent.transport.session_token import TokenKey
 from agent.transport.webrtc import WebRtcPeer, ice_servers
 from agent.transport.websocket import WebSocketPeer
 
@@ -95,7 +100,9 @@ class _Handlers:
         peers: PeerTable,
         save: SaveSettings | None,
         engines: Mapping[str, str] | None,
+        key: TokenKey,
     ) -> None:
+        self.key = key
         self.sessions = sessions
         self.settings = settings
         self.peers = peers
@@ -103,11 +110,20 @@ class _Handlers:
         self.engines = dict(engines or _engine_names(settings))
         self.ice_servers = [_page_server(server) for server in ice_servers(settings.server.ice_servers)]
 
-    async def call(self, offer: str) -> WebRtcPeer:
+    async def arrive(self, wish: Wish) -> Arrival:
+        arrival = await arrive(self.sessions, wish)
+        valid_s = self.settings.sessions.token_h * 3_600
+        return replace(arrival, token=self.key.issue(arrival.call.session_id, self.now_s(), valid_s))
+
+    def now_s(self) -> float:
+        return self.peers.clock.wall().timestamp()
+
+    async def call(self, offer: str, request: Request) -> WebRtcPeer:
+        wish = wish_of(request.headers, self.key, self.now_s())
         if len(offer.encode(errors="replace")) > self.settings.limits.sdp_bytes:
             raise HTTPException(413, f"the offer is longer than {self.settings.limits.sdp_bytes} bytes")
         self.peers.admit()
-        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers)
+        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers, partial(self.arrive, wish))
         self.peers.start(peer)
         return peer
 
@@ -119,8 +135,8 @@ class _Handlers:
             offer = body.decode()
         except UnicodeDecodeError as error:
             raise WireError("the offer is not UTF-8 text") from error
-        peer = await self.call(offer)
-        location = {"Location": f"/calls/{peer.session_id}"}
+        peer = await self.call(offer, request)
+        location = {"Location": f"/calls/{peer.connection_id}"}
         return Response(peer.answer_sdp, 201, location, media_type="application/sdp")
 
     async def post_offer(self, request: Request) -> Response:
@@ -131,12 +147,13 @@ class _Handlers:
             raise WireError('the body must be JSON like {"sdp": "v=0…", "type": "offer"}') from error
         if offer.type != "offer":
             raise WireError(f"type is {offer.type[:40]!r}; only offers are answered")
-        peer = await self.call(offer.sdp)
+        peer = await self.call(offer.sdp, request)
         answer = {"sdp": peer.answer_sdp, "type": "answer"}
-        return JSONResponse(answer | {"session_id": peer.session_id, "call": f"/calls/{peer.session_id}"})
+        return JSONResponse(answer | {"session_id": peer.session_id, "call": f"/calls/{peer.connection_id}"})
 
-    async def delete_call(self, session_id: str) -> Response:
-        if not await self.peers.hang_up(session_id, "hung up"):
+    async def delete_call(self, connection_id: str, *, resume: bool = False) -> Response:
+        reason = "the page was left" if resume else "hung up"
+        if not await self.peers.hang_up(connection_id, reason, for_good=not resume):
             raise HTTPException(404, "there is no such call; it may have ended already")
         return Response(status_code=204)
 
@@ -144,12 +161,12 @@ class _Handlers:
         await websocket.accept()
         try:
             self.peers.admit()
-            call = await self.sessions.open()
+            arrival = await self.arrive(wish_of(websocket.query_params, self.key, self.now_s()))
         except AgentError as error:
             await websocket.send_text(wire.error_message(error.code, str(error)))
-            await websocket.close(1013, str(error)[:100])
+            await websocket.close(1008 if isinstance(error, TokenRefused | WireError) else 1013, str(error)[:100])
             return
-        peer = WebSocketPeer(websocket, call, self.sessions, self.settings, self.peers.clock)
+        peer = WebSocketPeer(websocket, arrival, self.sessions, self.settings, self.peers)
         async with self.peers.present(peer):
             await peer.run()
 
@@ -197,9 +214,11 @@ def create_app(
     web: Path | None = None,
     save: SaveSettings | None = None,
     engines: Mapping[str, str] | None = None,
+    key: TokenKey | None = None,
 ) -> FastAPI:
     """The whole HTTP side. `web`: the page's folder. `engines`: their names, where not those of
-    the settings. The app's lifespan runs its `PeerTable`, which is `app.state.peers`.
+    the settings. `key` signs session tokens; without one they end with the process.
+    The app's lifespan runs its `PeerTable`, which is `app.state.peers`.
 
     Raises `SettingsError` for ICE servers that cannot be used, and for a server that others can
     reach without a token.
@@ -210,7 +229,7 @@ def create_app(
             "(the page then opens as /?token=SECRET), or listen on 127.0.0.1"
         )
     peers = PeerTable()
-    handlers = _Handlers(sessions, settings, peers, save, engines)
+    handlers = _Handlers(sessions, settings, peers, save, engines, key or TokenKey())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -224,7 +243,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unforeseen)
     app.add_api_route("/calls", handlers.post_call, methods=["POST"])
-    app.add_api_route("/calls/{session_id}", handlers.delete_call, methods=["DELETE"])
+    app.add_api_route("/calls/{connection_id}", handlers.delete_call, methods=["DELETE"])
     app.add_api_route("/offer", handlers.post_offer, methods=["POST"])
     app.add_api_route("/config.json", handlers.config, methods=["GET"])
     app.add_api_route("/settings", handlers.put_settings, methods=["PUT"])
@@ -253,6 +272,8 @@ async def _agent_error(request: Request, error: Exception) -> Response:
     code = error.code if isinstance(error, AgentError) else "agent"
     if isinstance(error, LimitReached):
         return _error(503, code, str(error), {"Retry-After": str(RETRY_AFTER_S)})
+    if isinstance(error, TokenRefused):
+        return _error(403, code, str(error))
     if isinstance(error, EngineError):
         return _error(503, code, str(error))
     if isinstance(error, SettingsError):

@@ -25,6 +25,15 @@ class Call(Protocol):
 
     session_id: str
 
+    @property
+    def epoch(self) -> int:
+        """How often the session was taken up from the store; entries that were never stored are of one epoch only."""
+        ...
+
+    def continues(self, epoch: int, seq: int) -> bool:
+        """Whether what a device saw in `epoch`, up to `seq`, is what the timeline begins with."""
+        ...
+
     def hear(self, pcm: NDArray[np.int16]) -> None:
         """Microphone audio: mono int16, 16 kHz, shape (samples,), any length. Never blocks."""
         ...
@@ -54,6 +63,12 @@ class Sessions(Protocol):
         """A new session, its engines ready. Raises `LimitReached`."""
         ...
 
-    async def close(self, session_id: str, reason: str) -> None:
-        """End a session; returns when its tasks have ended. Unknown ids are ignored."""
+    async def join(self, session_id: str) -> Call:
+        """One more connection to a session that goes on, or to one that rests in the store.
+        Raises `SessionGone`, saying why it cannot be taken up, `LimitReached`, `StoreError`."""
+        ...
+
+    async def leave(self, call: Call, reason: str, *, for_good: bool) -> None:
+        """A connection has ended; each call is to be left once. A session that nobody is left in waits for a
+        while, or ends at once when its last device left for good; returns when its tasks have ended then."""
         ...

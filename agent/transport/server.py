@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from agent.errors import SettingsError
-from agent.transport.peers import PeerTable
+from agent.transport.peers import SHUTDOWN, PeerTable
 from agent.transport.websocket import MAX_AUDIO_BYTES
 
 GRACE_S = 5
@@ -27,7 +27,7 @@ class _Server(uvicorn.Server):
         self._peers = peers
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._peers.close("the server is shutting down")
+        await self._peers.close(SHUTDOWN)
         await super().shutdown(sockets)
 
 

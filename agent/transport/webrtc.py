@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 
 from aiortc import (
@@ -18,17 +19,17 @@ from aiortc import (
 )
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
-from agent.clock import Clock
 from agent.errors import AgentError, LimitReached, SettingsError, WireError
 from agent.settings import Settings
 from agent.timeline.entry import Entry
 from agent.transport import wire
+from agent.transport.arrival import Arrival, Welcome
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, Jitter
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
-from agent.transport.peers import PeerTable
-from agent.transport.port import Call, Sessions
+from agent.transport.peers import PeerTable, goodbye
+from agent.transport.port import Sessions
 from agent.transport.receive_buffer import ReceiveCounts
 from agent.transport.sdp import clean_offer, finish_answer
 
@@ -90,10 +91,15 @@ class WebRtcPeer:
     commands come up every one. Made by `answer`, then to be run by a `PeerTable`.
     """
 
-    def __init__(self, call: Call, sessions: Sessions, settings: Settings, clock: Clock) -> None:
+    def __init__(self, arrival: Arrival, sessions: Sessions, settings: Settings, peers: PeerTable) -> None:
         check_version()
+        call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        self.device = Device(call, "webrtc", settings.limits, clock, locate=self._locate)
+        self.device = Device(call, "webrtc", settings.limits, clock, self._locate, arrival.device_id)
+        self.connection_id = secrets.token_hex(12)
+        self._arrival = arrival
+        self._peers = peers
+        self._for_good = False
         self.answer_sdp = ""
         self._call = call
         self._sessions = sessions
@@ -114,8 +120,10 @@ class WebRtcPeer:
     # ── signalling ───────────────────────────────────────────────────────────────────────
 
     @classmethod
-    async def answer(cls, offer: str, sessions: Sessions, settings: Settings, peers: PeerTable) -> WebRtcPeer:
-        """A peer for this offer, with a new session; its answer is `answer_sdp`. `peers` is to
+    async def answer(
+        cls, offer: str, sessions: Sessions, settings: Settings, peers: PeerTable, welcome: Welcome
+    ) -> WebRtcPeer:
+        """A peer for this offer, in the session that it is welcome to; its answer is `answer_sdp`. `peers` is to
         start it.
 
         Raises `WireError` for an offer that cannot become a call, `LimitReached` when no
@@ -123,10 +131,10 @@ class WebRtcPeer:
         """
         async with peers.reading:
             offer = clean_offer(offer)
-        call = await sessions.open()
+        arrival = await welcome()
         peer: WebRtcPeer | None = None
         try:
-            peer = cls(call, sessions, settings, peers.clock)
+            peer = cls(arrival, sessions, settings, peers)
             async with asyncio.timeout(ANSWER_S):
                 await peer._negotiate(offer)
         except BaseException as error:
@@ -134,7 +142,8 @@ class WebRtcPeer:
                 if peer is not None:
                     await peer._close_connection()
             finally:
-                await sessions.close(call.session_id, "the offer could not be answered")
+                fresh = arrival.resume in ("new", "failed")
+                await sessions.leave(arrival.call, "the offer could not be answered", for_good=fresh)
             if isinstance(error, TimeoutError):
                 raise WireError("the offer could not be answered in time: are its addresses reachable?") from error
             raise
@@ -181,10 +190,11 @@ class WebRtcPeer:
 
     # ── the call ─────────────────────────────────────────────────────────────────────────
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
         if not self._leaving.is_set():
             self._reason = reason
+            self._for_good = for_good
             self._leaving.set()
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
@@ -208,7 +218,7 @@ class WebRtcPeer:
             self._microphone.close()
             self.device.leave(self._reason)
             await self._close_connection()
-            await self._sessions.close(self.session_id, self._reason)
+            await self._sessions.leave(self._call, self._reason, for_good=self._for_good)
 
     async def _connect(self) -> bool:
         """Wait until media can flow; False when the peer left or did not come."""
@@ -230,13 +240,15 @@ class WebRtcPeer:
                 child.cancel()
 
     async def _send_timeline(self) -> None:
-        after = 0
+        after = self._arrival.after
         while True:
             await self._channel_opened.wait()
             channel = self._channel
             if channel is None:
                 self._channel_opened.clear()
                 continue
+            if channel.readyState == "open":
+                channel.send(self._arrival.hello())
             try:
                 after = await stream_timeline(self._call, _ChannelOutlet(channel), after, self._rtp_of)
             except AgentError as error:
@@ -295,7 +307,7 @@ class WebRtcPeer:
             return
         flushed = asyncio.Event()
         channel.on("bufferedamountlow", flushed.set)
-        channel.send(wire.control_message("session.closed", reason=self._reason))
+        channel.send(goodbye(self._reason, for_good=self._for_good))
         try:
             async with asyncio.timeout(FLUSH_S):
                 await flushed.wait()
@@ -318,6 +330,7 @@ class WebRtcPeer:
         state = self._pc.connectionState
         if state == "connected" and not self._connected.is_set():
             # At once, so that it comes before anything that the device itself says.
+            self._peers.replace(self)
             self.device.join(OUTPUT_LATENCY_MS, microphone=self._has_microphone)
             self._connected.set()
         elif state in ("failed", "closed"):

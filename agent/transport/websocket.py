@@ -4,25 +4,27 @@ Binary messages up: PCM16 little-endian mono 16 kHz, up to 100 ms each. Binary m
 frames of PCM16 little-endian mono 48 kHz, silence included, on an absolute clock. Texts both
 ways: as on the data channel, after a first one down:
 
-    {"type": "hello", "payload": {"session_id", "hearing_rate", "playout_rate", "frame_samples"}}
+    {"type": "hello", "payload": {"session_id", "hearing_rate", "playout_rate", "frame_samples", …}} (see `arrival`)
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from agent.clock import Clock
 from agent.errors import AgentError, WireError
 from agent.settings import Settings
 from agent.transport import wire
+from agent.transport.arrival import Arrival
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
-from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Call, Sessions
+from agent.transport.peers import PeerTable, goodbye
+from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
 
 OUTPUT_LATENCY_MS = 120
@@ -30,6 +32,8 @@ OUTPUT_LATENCY_MS = 120
 MAX_AUDIO_BYTES = OUTPUT_RATE // 10 * 2
 MAX_AUDIO_PER_S = 2 * OUTPUT_RATE
 """Samples a second that are taken; real time is half of it."""
+HUNG_UP = "hang up"
+"""Why a client closes the socket (with code 1000) for good; whatever else ends it, the session waits."""
 SEND_S = 5.0
 CHECK_S = 1.0
 
@@ -39,9 +43,16 @@ log = logging.getLogger(__name__)
 class WebSocketPeer:
     """A page on a WebSocket (accepted already) connected to one session."""
 
-    def __init__(self, websocket: WebSocket, call: Call, sessions: Sessions, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, websocket: WebSocket, arrival: Arrival, sessions: Sessions, settings: Settings, peers: PeerTable
+    ) -> None:
+        call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        self.device = Device(call, "websocket", settings.limits, clock)
+        self.device = Device(call, "websocket", settings.limits, clock, device_id=arrival.device_id)
+        self.connection_id = secrets.token_hex(12)
+        self._arrival = arrival
+        self._peers = peers
+        self._for_good = False
         self._websocket = websocket
         self._call = call
         self._sessions = sessions
@@ -53,10 +64,11 @@ class WebSocketPeer:
         self._leaving = asyncio.Event()
         self._reason = ""
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
         if not self._leaving.is_set():
             self._reason = reason
+            self._for_good = for_good
             self._leaving.set()
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
@@ -65,14 +77,9 @@ class WebSocketPeer:
     async def run(self) -> None:
         """From the hello to the end of the call. Releases the socket and the session."""
         try:
-            hello = wire.control_message(
-                "hello",
-                session_id=self.session_id,
-                hearing_rate=OUTPUT_RATE,
-                playout_rate=PLAYOUT_RATE,
-                frame_samples=FRAME_SAMPLES,
-            )
-            await self.send(hello)
+            rates = {"hearing_rate": OUTPUT_RATE, "playout_rate": PLAYOUT_RATE, "frame_samples": FRAME_SAMPLES}
+            await self.send(self._arrival.hello(**rates))
+            self._peers.replace(self)
             self.device.join(OUTPUT_LATENCY_MS)
             async with asyncio.TaskGroup() as tasks:
                 work = (self._receive(), self._play(), self._send_timeline(), self._watch())
@@ -84,7 +91,7 @@ class WebSocketPeer:
             self.leave("its connection failed on this side")
             self.device.leave(self._reason)
             await self._close()
-            await self._sessions.close(self.session_id, self._reason)
+            await self._sessions.leave(self._call, self._reason, for_good=self._for_good)
 
     # ── an outlet of the timeline ────────────────────────────────────────────────────────
 
@@ -116,7 +123,8 @@ class WebSocketPeer:
         while self.open:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                self.leave("the connection was closed by the device")
+                hung_up = message.get("code") == 1000 and message.get("reason") == HUNG_UP
+                self.leave("hung up" if hung_up else "the connection was closed by the device", for_good=hung_up)
                 return
             audio = message.get("bytes")
             answer = self._hear(audio) if audio is not None else self.device.receive(message.get("text") or "")
@@ -146,7 +154,7 @@ class WebSocketPeer:
 
     async def _send_timeline(self) -> None:
         try:
-            await stream_timeline(self._call, self, 0)
+            await stream_timeline(self._call, self, self._arrival.after)
         except AgentError as error:
             self.leave(f"the timeline could not be sent: {error}")
         self.leave("the session closed")
@@ -163,7 +171,7 @@ class WebSocketPeer:
             return
         try:
             async with asyncio.timeout(SEND_S):
-                await self._websocket.send_text(wire.control_message("session.closed", reason=self._reason))
+                await self._websocket.send_text(goodbye(self._reason, for_good=self._for_good))
                 await self._websocket.close(1000, self._reason[:100])
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             log.info("session %s: the goodbye did not get through", self.session_id)

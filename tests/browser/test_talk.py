@@ -128,21 +128,29 @@ def test_typing_works_without_a_microphone(server: Server, talk: TalkPage) -> No
     assert stops[-1].method == "complete"
 
 
-def test_the_stop_key_stops_and_a_reload_begins_anew(server: Server, talk: TalkPage) -> None:
+def test_the_stop_key_stops_and_a_reload_goes_on(server: Server, talk: TalkPage) -> None:
     talk.connect(microphone=False)
     talk.type("tell me a story")
     talk.until(lambda: talk.mode() == "speaking", "the story")
     talk.page.wait_for_timeout(700)
     talk.page.keyboard.press("Escape")
     talk.until(lambda: talk.page.locator("#items del.cut").count() == 1, "the cut part")
-    first = server.entries()[0].session_id
+    first, shown = server.entries()[0].session_id, talk.page.inner_text("#items")
     talk.page.reload()
-    talk.connect(microphone=False)
+    talk.until(lambda: talk.page.get_attribute("html", "data-phase") == "connected", "the call, by itself")
+    talk.until(lambda: talk.page.inner_text("#items") == shown, "what was said before")
     talk.type("what is seven times eight")
     talk.until(lambda: any("56" in text for text in talk.agent_texts()), "an answer after the reload")
     entries = server.entries()
-    assert entries[0].session_id != first
+    assert entries[0].session_id == first
     assert not [entry for entry in entries if entry.event.type == "error"]
+    talk.until(lambda: talk.mode() == "listening", "the end of the answer")
+    talk.page.click("#hangup")
+    talk.page.reload()
+    talk.connect(microphone=False)
+    talk.type("what is three times four")
+    talk.until(lambda: any("12" in text for text in talk.agent_texts()), "an answer")
+    assert server.entries()[0].session_id != first, "what was hung up is over"
 
 
 def test_the_page_fits_a_phone_and_every_control_has_a_name(talk: TalkPage) -> None:

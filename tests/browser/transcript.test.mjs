@@ -206,13 +206,17 @@ test('a lost connection is said, keeps what was shown, and is not taken for the 
   const marked = play([['playback.mark', { reply_id: 'r1', sample: 14399 }]], silent);
   const lost = reduce(reduce(marked, local('lost')), local('connection', { phase: 'connecting', transport: '', message: 'Trying again…' }));
   assert.deepEqual([modeOf(lost), statusText(lost)], ['connecting', 'Trying again…']);
-  assert.deepEqual(segments(reply(lost)), [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'cut' }]);
+  assert.deepEqual(segments(reply(lost)), [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'pending' }]);
+  const back = play([['playback.stop', { reply_id: 'r1', heard_ms: 300, heard_text: 'It', method: 'sent' }]], lost);
+  assert.deepEqual(back.transcript.items.map(({ kind }) => kind), ['user', 'agent'], 'the same conversation goes on');
+  assert.equal(back.lost, false);
   const again = play([['turn.start'], ['asr.partial', { text: 'hi' }]], lost, 's2');
   assert.deepEqual(again.transcript.items.map(({ kind }) => kind), ['user', 'agent', 'note', 'user']);
   assert.match(again.transcript.items[2].text, /connection was lost.*no longer knows/);
   const answered = play([...ANSWER, ['playback.mark', { reply_id: 'r1', sample: 24000 }]], again, 's2');
   const agents = answered.transcript.items.filter(({ kind }) => kind === 'agent');
-  assert.deepEqual(agents.map(segments), [segments(reply(lost)), [{ text: 'It is noon', kind: 'heard' }]], 'r1 again, of another session');
+  assert.deepEqual(agents.map(segments), [
+    [{ text: 'It', kind: 'heard' }, { text: 'is noon', kind: 'cut' }], [{ text: 'It is noon', kind: 'heard' }]], 'r1 again, of another session');
   const third = play([['turn.start']], again, 's3');
   assert.equal(third.transcript.items.findLast(({ kind }) => kind === 'note').text, 'New conversation');
 });

@@ -25,7 +25,8 @@ test('an error of the transport is not an entry of type error', () => {
 });
 
 test('a goodbye without a place in the timeline', () => {
-  assert.deepEqual(parseMessage('{"type":"session.closed","payload":{"reason":"shutdown"}}'), { kind: 'goodbye', reason: 'shutdown' });
+  assert.deepEqual(parseMessage('{"type":"session.closed","payload":{"reason":"shutdown"}}'), { kind: 'goodbye', reason: 'shutdown', again: false });
+  assert.equal(parseMessage('{"type":"connection.closed","payload":{"reason":"shutdown","again":true}}').again, true);
 });
 
 test('garbage is skipped', () => {

@@ -31,7 +31,7 @@ def talk(plan: Sequence[Utterance], gain_db: float, delay_ms: int, cache: Path) 
     async def main() -> list[Event]:
         settings = for_files(load(None, {}))
         async with App(settings, cache=cache) as app:
-            session = await app.run(Session("s", app.engines, app.store, app.clock, settings))
+            session = (await app.run(Session("s", app.engines, app.store, app.clock, settings))).session
             await run_files(Loudspeaker(session, gain_db, delay_ms), app.clock, plan)
             await app.close("s", "over")
             return [entry.event for entry in session.timeline.window()]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.conversation.events import Event, Fault, SessionClosed
-from agent.errors import LimitReached
+from agent.errors import LimitReached, SessionGone
 from agent.timeline.entry import Entry
 from agent.transport import opus
 
@@ -40,6 +40,7 @@ class FakeCall:
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
+        self.epoch = 0
         self.heard: list[tuple[float, np.ndarray]] = []
         self.posted: list[Event] = []
         self.timeline: list[Entry] = []
@@ -48,6 +49,9 @@ class FakeCall:
         self.playing = False
         self.frames = 0
         self._tone = (8_000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16).reshape(50, 960)
+
+    def continues(self, epoch: int, seq: int) -> bool:
+        return epoch == self.epoch and seq <= len(self.timeline)
 
     def hear(self, pcm: np.ndarray) -> None:
         self.heard.append((time.monotonic(), pcm))
@@ -89,7 +93,9 @@ class FakeSessions:
         self.opened = 0
         self.calls: dict[str, FakeCall] = {}
         self.live: set[str] = set()
+        self.left: list[tuple[str, str]] = []
         self.closed: list[tuple[str, str]] = []
+        """Those that were ended, not merely left."""
 
     async def open(self) -> FakeCall:
         if len(self.live) >= self.limit:
@@ -101,7 +107,20 @@ class FakeSessions:
         call = self.calls[session_id] = FakeCall(session_id)
         return call
 
+    async def join(self, session_id: str) -> FakeCall:
+        if session_id not in self.calls or self.calls[session_id].closed:
+            raise SessionGone("this conversation is not stored any more")
+        self.live.add(session_id)
+        return self.calls[session_id]
+
+    async def leave(self, call: FakeCall, reason: str, *, for_good: bool) -> None:
+        self.left.append((call.session_id, reason))
+        if for_good:
+            await self.close(call.session_id, reason)
+        self.live.discard(call.session_id)
+
     async def close(self, session_id: str, reason: str) -> None:
+        """The session ends by itself."""
         if session_id in self.live:
             self.live.discard(session_id)
             self.closed.append((session_id, reason))

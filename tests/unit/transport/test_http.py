@@ -68,11 +68,11 @@ def test_a_call_by_sdp_and_its_hang_up(fakes):
             location = response.headers["location"]
             await pc.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
             await fakes.until(lambda: pc.connectionState == "connected")
-            await fakes.until(lambda: sessions.calls[location.removeprefix("/calls/")].posted)
+            await fakes.until(lambda: sessions.calls["session-1"].posted)
             assert (await client.delete(location)).status_code == 204
-            assert not sessions.live
+            assert sessions.closed == [("session-1", "hung up")]
             assert len(app.state.peers) == 0
-            posted = sessions.calls[location.removeprefix("/calls/")].posted
+            posted = sessions.calls["session-1"].posted
             assert [type(fact) for fact in posted] == [DeviceJoined, DeviceLeft]
             gone = await client.delete(location)
             assert (gone.status_code, error_of(gone)) == (404, "http.404")
@@ -281,6 +281,6 @@ def test_serving_says_goodbye_when_it_is_stopped(fakes):
             with pytest.raises(asyncio.CancelledError):
                 await serving
             assert not sessions.live
-            assert "shutting down" in sessions.closed[0][1]
+            assert "shutting down" in sessions.left[0][1]
 
     asyncio.run(asyncio.wait_for(main(), 15))

@@ -134,12 +134,12 @@ def test_silence_of_the_device_and_goodbye(fakes):
     async def body(url, app):
         async with connected(url) as silent:
             await fakes.until(lambda: silent.socket.close_code == 1000)
-            assert silent.messages[-1]["type"] == "session.closed"
+            assert silent.messages[-1]["type"] == "connection.closed"
             assert "vanished" in silent.messages[-1]["payload"]["reason"]
         async with connected(url) as ear:
             await fakes.until(lambda: ear.messages)
             await app.state.peers.close("the server is shutting down")
-            await fakes.until(lambda: "session.closed" in ear.types())
+            await fakes.until(lambda: "connection.closed" in ear.types())
         assert not sessions.live
 
     run(body, sessions, Settings(limits=Limits(silent_peer_s=1.0)))

@@ -1,0 +1,29 @@
+"""Stored timelines, read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.conversation.events import SessionClosed, SessionResumed
+from agent.timeline.entry import Entry
+from agent.timeline.store import Store
+
+
+async def read_all(store: Store, session_id: str) -> list[Entry]:
+    """Every entry of a session, in order; none when it is not stored."""
+    entries: list[Entry] = []
+    while batch := await store.read(session_id, len(entries)):
+        entries += batch
+    return entries
+
+
+def ended(entries: Iterable[Entry]) -> bool:
+    """Whether the conversation was closed, and not merely left."""
+    closed = False
+    for entry in entries:
+        match entry.event:
+            case SessionClosed():
+                closed = True
+            case SessionResumed():
+                closed = False
+    return closed

@@ -1,0 +1,97 @@
+"""How a device comes in: to a new session, or to one that it was in before.
+
+    Session-Token   from the hello of an earlier connection; without one the session is new
+    Session-Seen    EPOCH:SEQ, the last entry it has and the epoch that its hello named; it gets what comes behind
+    Device-Id       its own name, 8 to 64 of A-Z a-z 0-9 -, the same over each of its connections
+
+A WebSocket takes them as ?session_token=…&session_seen=…&device_id=…, since pages cannot set its headers.
+What became of it is in the hello, the first message down, as `resume`:
+
+    new        a new session
+    resumed    the same one; what was missed comes first
+    snapshot   the same one from its first entry on: what the device has is not what was stored (`reason`)
+    failed     a new session: the old one cannot be taken up (`reason`)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.errors import SessionGone, WireError
+from agent.transport import wire
+from agent.transport.port import Call, Sessions
+from agent.transport.session_token import TokenKey
+
+_DEVICE_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_SEEN = re.compile(r"(\d{1,9}):(\d{1,15})")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a device asks for; as it is by default, a new session."""
+
+    session_id: str = ""
+    epoch: int = 0
+    seen: int = 0
+    device_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What it gets: a call, to be left, and the timeline behind `after`."""
+
+    call: Call
+    resume: Literal["new", "resumed", "snapshot", "failed"] = "new"
+    reason: str = ""
+    after: int = 0
+    device_id: str = ""
+    token: str = ""
+
+    def hello(self, **more: str | int) -> str:
+        """The first message down."""
+        return wire.control_message(
+            "hello",
+            session_id=self.call.session_id,
+            epoch=self.call.epoch,
+            token=self.token,
+            resume=self.resume,
+            reason=self.reason,
+            **more,
+        )
+
+
+def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float) -> Wish:
+    """From headers or a query. Raises `TokenRefused`, `WireError`."""
+    token, seen, device_id = (
+        given.get(name, "") or given.get(name.lower().replace("-", "_"), "")
+        for name in ("Session-Token", "Session-Seen", "Device-Id")
+    )
+    if device_id and not _DEVICE_ID.fullmatch(device_id):
+        raise WireError("Device-Id must be 8 to 64 letters, digits and hyphens")
+    form = _SEEN.fullmatch(seen or "0:0")
+    if form is None:
+        raise WireError("Session-Seen must be EPOCH:SEQ, like 0:17")
+    if not token:
+        return Wish(device_id=device_id)
+    return Wish(key.check(token, now_s).session_id, int(form[1]), int(form[2]), device_id)
+
+
+Welcome = Callable[[], Awaitable[Arrival]]
+"""Opens or joins the session, once it is known that the offer is one."""
+
+
+async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
+    """Raises `LimitReached`, `StoreError`."""
+    if not wish.session_id:
+        return Arrival(await sessions.open(), device_id=wish.device_id)
+    try:
+        call = await sessions.join(wish.session_id)
+    except SessionGone as gone:
+        return Arrival(await sessions.open(), "failed", str(gone), device_id=wish.device_id)
+    if call.continues(wish.epoch, wish.seen):
+        return Arrival(call, "resumed", "", wish.seen, wish.device_id)
+    reason = "some of what this page shows was lost when the agent stopped"
+    return Arrival(call, "snapshot", reason, device_id=wish.device_id)

@@ -1,0 +1,59 @@
+"""How a device comes into a session."""
+
+import asyncio
+
+import pytest
+
+from agent.conversation.events import Fault
+from agent.errors import TokenRefused, WireError
+from agent.transport.arrival import Wish, arrive, wish_of
+from agent.transport.session_token import TokenKey
+
+KEY = TokenKey(bytes(32))
+
+
+def test_headers_and_query_say_the_same():
+    token = KEY.issue("s1", 0, 60)
+    wish = Wish("s1", 2, 17, "laptop-0001")
+    assert wish_of({"Session-Token": token, "Session-Seen": "2:17", "Device-Id": "laptop-0001"}, KEY, 1) == wish
+    assert wish_of({"session_token": token, "session_seen": "2:17", "device_id": "laptop-0001"}, KEY, 1) == wish
+    assert wish_of({}, KEY, 1) == Wish()
+    assert wish_of({"Session-Seen": "2:17"}, KEY, 1) == Wish(), "seen of nothing"
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"Session-Token": "v1.s1"}, TokenRefused),
+        ({"Session-Seen": "17"}, WireError),
+        ({"Session-Seen": "-1:2"}, WireError),
+        ({"Session-Seen": "1:" + "9" * 40}, WireError),
+        ({"Device-Id": "short"}, WireError),
+        ({"Device-Id": "x" * 65}, WireError),
+        ({"Device-Id": "né en Corse"}, WireError),
+    ],
+)
+def test_what_cannot_be_is_refused(given, error):
+    with pytest.raises(error):
+        wish_of(given, KEY, 1)
+
+
+def test_what_a_device_gets(fakes):
+    async def main():
+        sessions = fakes.Sessions()
+        first = await arrive(sessions, Wish())
+        assert (first.resume, first.after) == ("new", 0)
+        await first.call.record(Fault(event_id="f", source="t", code="c", message="m"))
+        session_id = first.call.session_id
+        again = await arrive(sessions, Wish(session_id, 0, 1))
+        assert (again.resume, again.after, again.call) == ("resumed", 1, first.call)
+        ahead = await arrive(sessions, Wish(session_id, 0, 2))
+        assert (ahead.resume, ahead.after, ahead.call) == ("snapshot", 0, first.call)
+        assert ahead.reason
+        await sessions.close(session_id, "over")
+        gone = await arrive(sessions, Wish(session_id, 0, 1))
+        assert (gone.resume, gone.after) == ("failed", 0)
+        assert "not stored" in gone.reason
+        assert gone.call.session_id != session_id
+
+    asyncio.run(main())

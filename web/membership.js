@@ -1,0 +1,70 @@
+// @ts-check
+/** Which conversation this tab is in, kept over a reload, so that it goes on. */
+import { newId } from './wire.js';
+
+const KEY = 'voice-agent';
+
+/** @typedef {{deviceId: string, sessionId: string, token: string, epoch: number, microphone: boolean}} Kept */
+
+export class Membership {
+  /** @param {Pick<Storage, 'getItem' | 'setItem'> | null} storage of the tab, null where the browser gives none */
+  constructor(storage) {
+    this.storage = storage;
+    /** @type {Kept} */
+    this.kept = { deviceId: '', sessionId: '', token: '', epoch: 0, microphone: false, ...this.read() };
+    if (!this.kept.deviceId) this.keep({ deviceId: newId() });
+  }
+
+  /** @returns {Partial<Kept>} */
+  read() {
+    try {
+      const kept = JSON.parse(this.storage?.getItem(KEY) ?? '{}');
+      return typeof kept === 'object' && kept !== null ? kept : {};
+    } catch {
+      return {};
+    }
+  }
+
+  /** @param {Partial<Kept>} changes */
+  keep(changes) {
+    this.kept = { ...this.kept, ...changes };
+    try {
+      this.storage?.setItem(KEY, JSON.stringify(this.kept));
+    } catch {
+      // Full or forbidden: the conversation goes on over a lost connection, and not over a reload.
+    }
+  }
+
+  /** The next call is a new conversation. */
+  forget() {
+    this.keep({ sessionId: '', token: '', epoch: 0 });
+  }
+
+  /** Whether there is a conversation to go on with. */
+  get waits() {
+    return this.kept.token !== '';
+  }
+
+  /** @param {Record<string, any>} hello */
+  take(hello) {
+    this.keep({ sessionId: String(hello.session_id ?? ''), token: String(hello.token ?? ''), epoch: Number(hello.epoch ?? 0) });
+  }
+
+  /** What a call asks for. @param {{sessionId: string, seq: number}} shown what the page has of the timeline
+   * @returns {Record<string, string>} header names and values */
+  wish({ sessionId, seq }) {
+    const { deviceId, token, epoch } = this.kept;
+    if (!token) return { 'Device-Id': deviceId };
+    const seen = sessionId === this.kept.sessionId ? seq : 0;
+    return { 'Device-Id': deviceId, 'Session-Token': token, 'Session-Seen': `${epoch}:${seen}` };
+  }
+}
+
+/** The tab's own storage, which some settings forbid. */
+export function tabStorage() {
+  try {
+    return window.sessionStorage;
+  } catch {
+    return null;
+  }
+}
