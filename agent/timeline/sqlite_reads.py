@@ -52,11 +52,12 @@ def read(connection: sqlite3.Connection, session_id: str, after: int, limit: int
     """See `Store.read`."""
     after = max(after, 0)
     rows = connection.execute(_READ, (session_id, after, max(limit, 0))).fetchall()
-    # One statement sees one moment, so that its first row tells whether any are gone.
-    if not rows or rows[0][1] != after + 1:
+    # One statement sees one moment, so that its last row tells whether any are gone.
+    if not rows or rows[-1][1] != after + len(rows):
         check_readable(load_session(connection, session_id), after)
         if rows:
-            raise StoreError(f"entry {after + 1} of session {session_id} is missing: check the store")
+            missing = next(seq for seq, row in enumerate(rows, after + 1) if row[1] != seq)
+            raise StoreError(f"entry {missing} of session {session_id} is missing: check the store")
     return [entry_of(row) for row in rows]
 
 
