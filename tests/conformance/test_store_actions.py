@@ -92,8 +92,8 @@ def test_a_repeated_transition_is_acknowledged_whatever_the_state_is_by_now(back
         lease = await store.acquire("s1", "a", 30)
         assert await store.transition(lease, "a1", "", "proposed", entries(2, 2)) == 2
         assert await store.transition(lease, "a1", "proposed", "started", [started(3)]) == 3
-        assert await store.transition(lease, "a1", "", "proposed", entries(2, 2)) == 3
         assert await store.transition(lease, "a1", "proposed", "started", [started(3)]) == 3
+        assert await store.transition(lease, "a1", "", "proposed", entries(2, 2)) == 3
         assert await store.actions("s1") == [StoredAction("a1", "started", 3, 1)]
         assert len(await store.read("s1")) == 3
 
