@@ -58,7 +58,7 @@ class PocketsphinxAsr:
         folder = Path(self._temporary.name) if self._temporary else self._cache_dir or Path()
         fillers = [filler for filler in language.FILLERS if filler in known]
         try:
-            model = language.written(language.arpa(found.sentences, fillers), folder, ".arpa")
+            model = language.arpa_file(found.sentences, fillers, folder)
             words = language.written(language.dictionary_of(found.sentences, fillers, known), folder, ".dict")
         except OSError as error:
             raise AsrError(f"the language model could not be written to {folder}: {error}") from error

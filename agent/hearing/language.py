@@ -139,12 +139,26 @@ def _counts(sentences: Sequence[str], fillers: Sequence[str]) -> dict[Gram, floa
     return counts
 
 
+def arpa_file(sentences: Sequence[str], fillers: Sequence[str], folder: Path) -> Path:
+    """The model as a file in `folder`, made once for the same sentences and the rules of this module."""
+    rules = Path(__file__).read_bytes() + repr((sentences, fillers)).encode()
+    path = folder / f"domain-{hashlib.sha256(rules).hexdigest()[:16]}.arpa"
+    if not path.exists():
+        _write(path, arpa(sentences, fillers))
+    return path
+
+
 def written(text: str, folder: Path, suffix: str) -> Path:
-    """`text` as a file in `folder`, named by its content; written once, atomically."""
+    """`text` as a file in `folder`, named by its content; written once."""
     path = folder / f"domain-{hashlib.sha256(text.encode()).hexdigest()[:16]}{suffix}"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        _write(path, text)
     return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

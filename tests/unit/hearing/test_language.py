@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-from agent.hearing.language import arpa, dictionary_of, domain, pronunciations, written
+from agent.hearing.language import arpa, arpa_file, dictionary_of, domain, pronunciations, written
 
 SENTENCES = ["set a timer", "set a timer for ten minutes", "what time is it", "stop"]
 
@@ -86,3 +86,14 @@ def test_a_model_is_written_once_and_named_by_its_content(tmp_path: Path) -> Non
     assert first.stat().st_mtime_ns == made
     assert written("two", tmp_path / "cache", ".arpa") != first
     assert first.read_text() == "one"
+
+
+def test_a_model_of_the_same_sentences_is_made_once(tmp_path: Path) -> None:
+    first = arpa_file(SENTENCES, ["uh"], tmp_path / "cache")
+    assert first.read_text() == arpa(SENTENCES, ["uh"])
+    made = first.stat().st_mtime_ns
+    assert arpa_file(SENTENCES, ["uh"], tmp_path / "cache") == first
+    assert first.stat().st_mtime_ns == made
+    others = {arpa_file(SENTENCES, ["um"], tmp_path / "cache"), arpa_file(SENTENCES[1:], ["uh"], tmp_path / "cache")}
+    assert len(others | {first}) == 3
+    assert len(list((tmp_path / "cache").iterdir())) == 3, "nothing half-written stays"
