@@ -1,5 +1,6 @@
 // @ts-check
 /** Fold of the timeline into where the time of a turn went. Pure; all times in ms of the session. */
+import { emptyContinuation, firstPart, foldContinuation } from './continuation.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
@@ -10,14 +11,15 @@
 /** @typedef {{turnId: string, text: string, speechEnd: number | null, turnEnd: number, replyId: string, marks: Marks,
  *   audible: number | null}} Turn */
 
-/** @typedef {{turns: Turn[], replies: Record<string, Marks>, speechEnd: number | null}} Latency */
+/** @typedef {{turns: Turn[], replies: Record<string, Marks>, speechEnd: number | null,
+ *   continuation: import('./continuation.js').Continuation}} Latency */
 
 const MAX_TURNS = 20;
 const MAX_REPLIES = 16;
 const AUDIBLE_WITHIN_MS = 2_000;
 
 /** @returns {Latency} */
-export const emptyLatency = () => ({ turns: [], replies: {}, speechEnd: null });
+export const emptyLatency = () => ({ turns: [], replies: {}, speechEnd: null, continuation: emptyContinuation() });
 
 /** @type {Record<string, keyof Marks>} */
 const MARK_OF = { 'model.start': 'model', 'model.token': 'token', 'tool.call': 'toolCall', 'tool.result': 'toolResult',
@@ -31,22 +33,23 @@ function sessionMs(entry, us) {
 /** @param {Latency} state @param {Entry} entry @returns {Latency} */
 export function foldLatency(state, entry) {
   const id = entry.payload.reply_id;
-  let next = state;
-  if (entry.type === 'turn.start') next = { ...state, speechEnd: null };
-  if (entry.type === 'speech.stopped') next = { ...state, speechEnd: sessionMs(entry, entry.payload.end_us) };
-  if (entry.type === 'turn.end' && entry.payload.text) next = endTurn(state, entry);
+  let next = { ...state, continuation: foldContinuation(state.continuation, entry) };
+  if (entry.type === 'turn.start') next = { ...next, speechEnd: null };
+  if (entry.type === 'speech.stopped') next = { ...next, speechEnd: sessionMs(entry, entry.payload.end_us) };
+  if (entry.type === 'turn.end' && entry.payload.text) next = endTurn(next, entry, firstPart(state.continuation, entry));
   const mark = MARK_OF[entry.type];
   if (mark && id) next = setMark(next, id, mark, entry.t_ms);
   const answers = entry.type === 'reply.committed' || (entry.type === 'model.start' && !entry.payload.speculative);
   return answers && id ? attach(next, id) : next;
 }
 
-/** @param {Latency} state @param {Entry} entry @returns {Latency} */
-function endTurn(state, entry) {
+/** @param {Latency} state @param {Entry} entry @param {string} firstPart the turn that this one is one with @returns {Latency} */
+function endTurn(state, entry, firstPart) {
   /** @type {Turn} */
   const turn = { turnId: entry.turn_id, text: entry.payload.text, speechEnd: state.speechEnd, turnEnd: entry.t_ms, replyId: '',
     marks: {}, audible: null };
-  return { ...state, turns: [...state.turns, turn].slice(-MAX_TURNS), speechEnd: null };
+  const others = state.turns.filter(({ turnId }) => !firstPart || turnId !== firstPart);
+  return { ...state, turns: [...others, turn].slice(-MAX_TURNS), speechEnd: null };
 }
 
 /** @param {Latency} state @param {string} id @param {keyof Marks} mark @param {number} tMs @returns {Latency} */
