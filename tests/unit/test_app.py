@@ -111,6 +111,35 @@ def test_after_a_while_it_rests_and_is_taken_up_with_all_it_knows(virtually):
     virtually(body)
 
 
+async def play(call, seconds):
+    """Have the playout taken, as a device does."""
+    for _ in range(round(seconds * 50)):
+        await asyncio.sleep(0.02)
+        call.next_frame()
+
+
+def test_what_was_being_said_goes_on_behind_what_was_heard(virtually):
+    async def body(app):
+        call = joins(await app.open())
+        call.post(TextInput(source="device:d1", text="tell me a story"))
+        await play(call, 6)
+        call.post(DeviceLeft(source="device:d1", device_id="d1", reason="gone"))
+        await app.leave(call, "gone", for_good=False)
+        await asyncio.sleep(61)
+        entries = call.session.timeline.window()
+        whole = " ".join(entry.event.text for entry in entries if entry.event.type == "tts.say")
+        (stop,) = [entry.event for entry in entries if entry.event.type == "playback.stop"]
+        assert whole.startswith(stop.heard_text)
+        again = joins(await app.join(call.session_id))
+        seen = again.session.timeline.last_seq
+        again.post(TextInput(source="device:d1", text="go on"))
+        await play(again, 4)
+        rest = [e.event.text for e in again.session.timeline.window() if e.seq > seen and e.event.type == "tts.say"]
+        assert " ".join([stop.heard_text, *rest]) == whole, "nothing twice, nothing left out"
+
+    virtually(body)
+
+
 def test_hanging_up_ends_it_unless_another_device_is_there(virtually):
     async def body(app):
         phone = joins(await app.open(), "phone")
