@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOVELTY = 0.2
-FILLERS = ("uh", "um", "hm", "hmm")
+FILLERS = ("uh", "um", "hm", "hmm", "mhm", "uh-huh")
 FILLER_WEIGHT = 0.05
 """How often, against the plain sentence, one is begun with a filler."""
 _NOT_SPOKEN = re.compile(r"[^a-z' -]+")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SILENCES = frozenset({"<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]", "(NULL)"})
-FILLERS = frozenset({"uh", "um", "hm", "hmm"})
+FILLERS = frozenset({"uh", "um", "hm", "hmm", "mhm", "uh-huh"})
 
 LONGEST_WORD_FRAMES = 120
 BORDER = 4.0
@@ -64,6 +64,8 @@ def confidence(domain: BestPath, general: BestPath) -> float:
         return 0.0
     ours, theirs = domain.words(), general.words()
     frames = [(a, b) for a, b in zip(ours, theirs, strict=False) if a or b]
+    if not frames:
+        return 0.0  # one of the two heard nothing at all
     gain = (domain.score - general.score) / len(frames)
     agreement = sum(a == b for a, b in frames) / len(frames)
     border = FILLER_BORDER if set(domain.text.split()) <= FILLERS else BORDER

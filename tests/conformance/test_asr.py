@@ -16,7 +16,7 @@ from agent.errors import LimitReached
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, AsrStream, Hypothesis, Pcm
 from agent.settings import AsrSettings
-from tests.fixtures.speech import has_flite, noise_burst, silence, speak
+from tests.fixtures.speech import has_flite, noise_burst, silence, sounds, speak
 
 SENTENCES = [
     "what time is it",
@@ -141,6 +141,22 @@ def test_what_is_not_of_the_domain_is_not_understood(make: Make) -> None:
             ear.stream.reset()
         await ear.hear(np.concatenate((silence(250, rms=15), noise_burst(150), silence(200, rms=15))))
         assert not (await ear.text()).understood
+
+    with_engine(make, scene)
+
+
+@needs_flite
+@each_engine
+def test_a_hummed_mm_hm_is_heard_as_one(make: Make) -> None:
+    """It lets the agent go on, and must not become other words."""
+
+    async def scene(asr: Asr) -> None:
+        ear = await ear_of(asr)
+        assert ear.stream is not None
+        for voice in ("rms", "awb"):
+            await ear.hear(np.concatenate((silence(250, rms=15), sounds("ah m hh ah m", voice), silence(100, rms=15))))
+            assert (await ear.text()).text == "mhm"
+            ear.stream.reset()
 
     with_engine(make, scene)
 

@@ -36,9 +36,9 @@ MAX_JOINED_CHARS = 250
 FRAMES_PER_INTENT = 96
 
 _LEADS = re.compile(
-    r"(?:hey|hi|hello|ok|okay|so|well|um|uh|er|oh|yes|no|and|but|then|now|also|please|actually|sorry|agent|computer|"
-    r"can you|could you|would you|will you|i want you to|i would like you to|i want to know|i would like to know|"
-    r"do you know|tell me|let me know|i want to|i would like to|i said|i asked) "
+    r"(?:hey|hi|hello|ok|okay|so|well|um|uh|er|hm|hmm|mhm|uh-huh|oh|yes|no|and|but|then|now|also|please|actually|sorry|"
+    r"agent|computer|can you|could you|would you|will you|i want you to|i would like you to|i want to know|"
+    r"i would like to know|do you know|tell me|let me know|i want to|i would like to|i said|i asked) "
 )
 _TAILS = re.compile(
     r" (?:please|thanks|thank you|right now|now|for me|then|again|too|okay|today|if you can|would you|will you)$"

@@ -26,11 +26,17 @@ def test_agreement_helps() -> None:
 def test_a_hesitation_needs_less() -> None:
     general = path("come", -9_060)
     assert confidence(path("um", -9_000), general) > 0.5 > confidence(path("yes", -9_000), general)
+    assert confidence(path("mhm", -9_000), general) > 0.5
 
 
 def test_silence_is_nothing() -> None:
     assert confidence(path("", -100), path("", -100)) == 0.0
     assert confidence(path("", -100), path("and", -100)) == 0.0
+
+
+def test_a_word_where_the_general_decoder_has_nothing_at_all_is_none() -> None:
+    """As for a click of a few frames: no frame can be compared."""
+    assert confidence(path("uh", -900), BestPath("", 0.0, [])) == 0.0
 
 
 def test_a_word_that_lasts_longer_than_words_do_is_none() -> None:

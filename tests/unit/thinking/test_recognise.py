@@ -57,6 +57,13 @@ def test_every_example_sentence_is_understood() -> None:
     assert missed == []
 
 
+@pytest.mark.parametrize("hum", ["um", "hmm", "mhm", "uh-huh"])
+def test_a_hum_before_a_request_changes_nothing(hum: str) -> None:
+    assert recogniser().recognise(f"{hum} set a timer for ten minutes", PAST, {}) == recogniser().recognise(
+        "set a timer for ten minutes", PAST, {}
+    )
+
+
 def test_example_sentences_are_many_and_pronounceable() -> None:
     dictionary = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict"
     with dictionary.open(encoding="utf-8") as lines:
