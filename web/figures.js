@@ -10,7 +10,8 @@ import { emptyContinuation, firstPart, foldContinuation, turnOf } from './contin
 /** @typedef {import('./wire.js').Entry} Entry */
 
 /** @typedef {{sent: number, sinceUs: number | null, limit: number | null, settled: boolean, samples: number,
- *   cut: boolean, heard: number | null}} Ghost `samples` left the playout behind the cut; `limit`: what may have left it at most */
+ *   cut: boolean, heard: number | null, told: number}} Ghost `samples` left the playout behind the cut; `limit`: what may have left it
+ *   at most; `told`: how far a device said, before the cut, that it had been audible */
 
 /** @typedef {{shown: Map<number, string>, audio: Map<number, {text: string, end: number}>, failed: Set<number>,
  *   stop: {heardMs: number, heard: string, method: string} | null, ghost: Ghost, byNobody: boolean, counted: number}} Reply */
@@ -168,7 +169,7 @@ function tellHeard(state, replyId) {
 
 /** @type {Reply} */
 const NO_REPLY = { shown: new Map(), audio: new Map(), failed: new Set(), stop: null, byNobody: false, counted: 0,
-  ghost: { sent: 0, sinceUs: null, limit: null, settled: false, samples: 0, cut: false, heard: null } };
+  ghost: { sent: 0, sinceUs: null, limit: null, settled: false, samples: 0, cut: false, heard: null, told: 0 } };
 
 /** @param {Figures} state @param {string} id @param {(reply: Reply) => Reply} change @returns {Figures} */
 function changeReply(state, id, change) {
@@ -201,10 +202,11 @@ function foldGhost(ghost, entry) {
     case 'playback.pause':
       return cutAt(ghost, now);
     case 'playback.resume':
-      return { ...ghost, sent: entry.payload.sample, sinceUs: now, limit: null, settled: false, samples: 0 };
+      return { ...ghost, sent: entry.payload.sample, sinceUs: now, limit: null, settled: false, samples: 0, told: 0 };
     case 'playback.stop': {
       const cut = !NEVER_CUT.has(entry.payload.method);
-      return cut ? cutAt({ ...ghost, cut, heard: entry.payload.heard_ms * SAMPLES_PER_MS }, now) : { ...ghost, cut };
+      const heard = Math.max((entry.payload.heard_ms ?? 0) * SAMPLES_PER_MS, ghost.told);
+      return cut ? cutAt({ ...ghost, cut, heard }, now) : { ...ghost, cut };
     }
     default:
       return ghost;
@@ -231,7 +233,9 @@ const stopReported = (state, entry) => (entry.payload.reply_id ? reported(state,
 function reported(state, { payload: { played } }) {
   if (!played) return state;
   return changeGhost(state, played.reply_id, (ghost) =>
-    ghost.heard === null ? ghost : { ...ghost, samples: Math.max(ghost.samples, played.sample - ghost.heard - TOLERANCE_SAMPLES) });
+    ghost.heard === null
+      ? { ...ghost, told: Math.max(ghost.told, played.sample) }
+      : { ...ghost, samples: Math.max(ghost.samples, played.sample - ghost.heard - TOLERANCE_SAMPLES) });
 }
 
 /** @param {Figures} state @param {Entry} entry @returns {Figures} */

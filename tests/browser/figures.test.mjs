@@ -47,6 +47,17 @@ test('a long session stays small', () => {
   for (const map of [state.replies, state.turns, state.actions, state.cut, state.untold, state.waiting, state.tells]) assert.ok(map.size <= 256);
 });
 
+test('stop pressed twice is no ghost speech, and a device that played on is', () => {
+  const event = (type, payload) => ({ type, turn_id: 't1', t_ms: 1, now_us: 1000, payload: { reply_id: 'r1', ...payload } });
+  const press = (sample) => event('control.stop', { played: { reply_id: 'r1', sample } });
+  const stop = event('playback.stop', { heard_ms: 1800, heard_text: 'Once', unheard_text: 'upon', method: 'device' });
+  const ghostMs = (...entries) => figures(entries.reduce(foldFigures, emptyFigures())).ghost_speech.ms;
+  const pressed = press(2000 * 48); // 200 ms beyond the last mark
+  assert.equal(ghostMs(pressed, stop, pressed, pressed), 0);
+  assert.equal(ghostMs(pressed, stop, press(2500 * 48)), 460);
+  assert.equal(ghostMs(stop, pressed), 160);
+});
+
 test('the panel tells the figures, and marks what must not be', () => {
   const panel = (name) => {
     const entries = read(`timeline_${name}.jsonl`).trim().split('\n').map((line) => JSON.parse(line));

@@ -3,8 +3,8 @@
 The cut is the pause at suspicion, or the stop where nothing was paused before. How far the reply
 had come by then follows from its last mark and the time since, because playout is paced; the mark
 that follows the cut may correct that downwards. A device that says afterwards that it has been
-audible beyond what counts as heard is believed, too. What a listener really heard is measured on
-recorded audio, elsewhere.
+audible beyond what counts as heard is believed, too, unless it had said so before the cut: somebody
+pressed stop twice. What a listener really heard is measured on recorded audio, elsewhere.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class GhostSpeech:
     """What may have left the playout at most, once it is cut."""
     _heard: int | None = None
     """What counts as heard, once that is measured."""
+    _told: int = 0
+    """How far a device said, before the cut, that it had been audible."""
     _settled: bool = False
     """A mark has said where the cut was."""
 
@@ -49,16 +51,18 @@ class GhostSpeech:
                 self._cut_at(now_us)
             case PlaybackResume():
                 self._sent, self._since_us = event.sample, now_us
-                self._limit, self._settled, self.ghost_samples = None, False, 0
+                self._limit, self._settled, self.ghost_samples, self._told = None, False, 0, 0
             case PlaybackStop():
                 self.cut = event.method not in NEVER_CUT
                 if self.cut:
                     self._cut_at(now_us)
-                    self._heard = event.heard_ms * REPLY_RATE // 1_000
+                    self._heard = max(event.heard_ms * REPLY_RATE // 1_000, self._told)
 
     def reported(self, sample: int) -> None:
         """A device silenced itself; all before `sample` had been audible there."""
-        if self._heard is not None:
+        if self._heard is None:
+            self._told = max(self._told, sample)
+        else:
             self.ghost_samples = max(self.ghost_samples, sample - self._heard - TOLERANCE_SAMPLES)
 
     def _cut_at(self, now_us: int) -> None:

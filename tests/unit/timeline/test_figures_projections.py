@@ -18,7 +18,7 @@ from agent.conversation.decisions import (
     ReplyDone,
     TtsSay,
 )
-from agent.conversation.events import CancelAck, CancelFreed, Event, TtsChunk, TtsFailed
+from agent.conversation.events import CancelAck, CancelFreed, ControlStop, Event, Played, TtsChunk, TtsFailed
 from agent.timeline.codec import loads, role_of
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
@@ -68,6 +68,17 @@ def test_a_reply_that_nobody_cut_is_no_interrupted_turn(evidence: str) -> None:
 
 
 # ── cancellations ────────────────────────────────────────────────────────────────────────
+
+
+def test_stop_pressed_twice_is_no_ghost_speech_and_a_device_that_played_on_is() -> None:
+    def press(sample: int) -> ControlStop:
+        return ControlStop(reply_id="r1", played=Played(reply_id="r1", sample=sample))
+
+    stop = PlaybackStop(heard_ms=1_800, heard_text="Once", unheard_text="upon", method="device", **IDS)
+    pressed = press(2_000 * 48)  # 200 ms beyond the last mark
+    assert of(pressed, stop, pressed, pressed)["ghost_speech"] == {"cuts": 1, "ms": 0.0, "max_ms": 0.0}
+    assert of(pressed, stop, press(2_500 * 48))["ghost_speech"] == {"cuts": 1, "ms": 460.0, "max_ms": 460.0}
+    assert of(stop, pressed)["ghost_speech"]["ms"] == 160.0
 
 
 def test_each_answer_belongs_to_the_oldest_request_that_waits_for_it() -> None:
