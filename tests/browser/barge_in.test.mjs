@@ -83,11 +83,26 @@ test('a message that comes after its audio loses nothing of it', () => {
   near(opensAt(reopening, 11.2), 11.2);
 });
 
+test('audio that comes before the moment that was named for it loses nothing either', () => {
+  const reopening = new Reopening();
+  reopening.drain(10, 0.04);
+  reopening.open(10.3, 0.3, true);
+  near(opensAt(reopening, 10.3, (now) => now >= 10.45), 10.45);
+  assert.equal(opensAt(reopening, 11, () => true), null, 'and only once');
+  reopening.drain(20, 0.2);
+  reopening.open(20.1, 0.1, true);
+  near(opensAt(reopening, 20.1, () => true), 20.26);
+});
+
 test('a new cut takes the opening back', () => {
   const reopening = new Reopening();
   reopening.open(10, 0.3, true);
   reopening.cancel();
   assert.equal(opensAt(reopening, 10), null);
+  reopening.drain(20, 0.04);
+  reopening.open(20.3, 0.3, true);
+  reopening.cancel();
+  assert.equal(opensAt(reopening, 20.3, () => true), null, 'whatever is heard meanwhile');
 });
 
 test('a cough is not learnt as echo, nor is a backchannel', () => {

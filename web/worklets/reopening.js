@@ -32,20 +32,19 @@ export class Reopening {
     const drainedAt = this.drainedAt === Infinity ? now : this.drainedAt;
     this.openAt = Math.min(Math.max(now + afterS - LEAD_S, drainedAt, now), now + LONGEST_S);
     this.falseAlarm = falseAlarm;
-    this.drainedAt = Infinity;
   }
 
   /** Cut anew. */
   cancel() {
+    if (this.openAt !== Infinity) this.drainedAt = Infinity;
     this.openAt = Infinity;
   }
 
   /** @param {number} now @param {boolean} audible whether something of the agent comes by now @returns {boolean} whether to open */
   step(now, audible) {
     const meant = audible && now >= this.drainedAt;
-    if (meant) this.drainedAt = Infinity;
     if (!meant && now < this.openAt) return false;
-    this.openAt = Infinity;
+    this.openAt = this.drainedAt = Infinity;
     return true;
   }
 }
