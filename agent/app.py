@@ -16,8 +16,8 @@ import importlib
 import logging
 import secrets
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.clock import Clock
 from agent.conversation.events import ReminderDue
-from agent.errors import AgentError, LimitReached, SessionGone, SettingsError
+from agent.errors import AgentError, HeldByOther, LimitReached, SessionGone, SessionHeld, SettingsError
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
@@ -42,10 +42,14 @@ from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.thinking.tools.office import Office
 from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
+from agent.timeline.entry import Entry
+from agent.timeline.lease import Lease
 from agent.timeline.memory import MemoryStore
+from agent.timeline.owner import ALONE, Owner, owner_beside
 from agent.timeline.reading import ended, read_all
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
+from agent.timeline.tenure import TTL_S, give_back
 from agent.transport.port import Call
 from agent.transport.session_token import TokenKey, key_in
 
@@ -76,6 +80,8 @@ class App:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.Task[None]] = {}
         """Of the sessions that nobody is left in, the one that has waited longest first."""
+        self._coming: set[str] = set()
+        """Sessions that have a place kept for them."""
         self._joining = asyncio.Lock()
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -105,6 +111,8 @@ class App:
         """Load everything that is slow. Raises `EngineError` or `StoreError` saying what to do."""
         stack, engines = self._stack, self.engines
         try:
+            self._owner = _owner(self.settings)
+            stack.callback(self._owner.close)
             stack.push_async_callback(self.store.close)
             if self._telemetry is not None:
                 stack.push_async_callback(self._telemetry.close)
@@ -163,16 +171,17 @@ class App:
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────
 
-    async def open(self) -> Seat:
-        """A new session, its loops running. Raises `LimitReached` when there are too many."""
-        await self._make_room()
-        session = Session(secrets.token_hex(12), self.engines, self.store, self.clock, self.settings)
-        return await self.run(session)
+    async def open(self, session_id: str = "") -> Seat:
+        """A new session, its loops running. Raises `LimitReached` when there are too many, `StoreError`."""
+        session_id = session_id or secrets.token_hex(12)
+        async with self._room(session_id):
+            return await self._begin(session_id, [])
 
     async def join(self, session_id: str) -> Seat:
         """One more connection to a session that goes on, or to one that rests in the store.
 
-        Raises `SessionGone` for one that was ended or is not stored, `LimitReached`, `StoreError`.
+        Raises `SessionGone` for one that was ended or is not stored, `SessionHeld` for one that another
+        process has, `LimitReached`, `StoreError`.
         """
         async with self._joining:  # two that come at once must not both take it from the store
             session, running = self.sessions.get(session_id), self._running.get(session_id)
@@ -192,11 +201,32 @@ class App:
         if not stored:
             raise SessionGone("this conversation is not stored any more")
         if ended(stored):
-            raise SessionGone("this conversation was ended")
-        await self._make_room()
-        session = Session(session_id, self.engines, self.store, self.clock, self.settings)
-        session.restore(stored)
+            raise SessionGone("this conversation was ended")  # without a trace of who asked for it
+        async with self._room(session_id):
+            return await self._begin(session_id, stored)
+
+    async def _begin(self, session_id: str, stored: list[Entry]) -> Seat:
+        """Hold a session, and have it go on behind its last entry; `stored` is what of it has been read."""
+        lease = await self._acquire(session_id)
+        try:
+            stored += await read_all(self.store, session_id, len(stored))
+            if ended(stored):
+                raise SessionGone("this conversation was ended")
+            session = Session(session_id, self.engines, self.store, self.clock, self.settings, lease)
+            session.restore(stored)
+        except BaseException:
+            await give_back(self.store, lease)
+            raise
         return await self.run(session)
+
+    async def _acquire(self, session_id: str) -> Lease:
+        try:
+            return await self.store.acquire(session_id, self._owner.name, TTL_S)
+        except HeldByOther as held:
+            log.warning("%s", held)
+            raise SessionHeld(
+                "this conversation is held by another process of the agent: end it there, or wait until that stops"
+            ) from held
 
     async def leave(self, call: Call, reason: str, *, for_good: bool) -> None:
         """See `transport.port.Sessions.leave`."""
@@ -218,18 +248,27 @@ class App:
         await asyncio.sleep(self.settings.sessions.linger_s)
         await self.rest(session_id)
 
-    async def _make_room(self) -> None:
-        """Sessions that nobody is left in make way. Raises `LimitReached`."""
+    @asynccontextmanager
+    async def _room(self, session_id: str) -> AsyncIterator[None]:
+        """A place for a session until it runs. Sessions that nobody is left in make way. Raises `LimitReached`."""
         limit = self.settings.limits.sessions
-        while len(self.sessions) >= limit and self._lingering:
+        while self._taken() >= limit and self._lingering:
             waiting = next(iter(self._lingering))
             self._lingering.pop(waiting).cancel()
             await self.rest(waiting)
-        if len(self.sessions) >= limit:
+        if self._taken() >= limit:
             raise LimitReached(
-                f"{len(self.sessions)} sessions are open, which is the limit; try again when one has ended, "
+                f"{self._taken()} sessions are open, which is the limit; try again when one has ended, "
                 "or raise limits.sessions"
             )
+        self._coming.add(session_id)
+        try:
+            yield
+        finally:
+            self._coming.discard(session_id)
+
+    def _taken(self) -> int:
+        return len(self.sessions.keys() | self._coming)
 
     async def run(self, session: Session) -> Seat:
         """Own a session until it ends; its first seat, once its loops run."""
@@ -300,9 +339,13 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     return telemetry(settings.telemetry)
 
 
+def _owner(settings: Settings) -> Owner:
+    return Owner(ALONE) if settings.timeline.store == "memory" else owner_beside(settings.timeline.path)
+
+
 def _store(settings: Settings, clock: Clock) -> Store:
     if settings.timeline.store == "memory":
-        return MemoryStore()
+        return MemoryStore(clock=clock)
     if settings.timeline.store == "sqlite":
         return SqliteStore(settings.timeline.path, clock)
     raise SettingsError(f"timeline.store is {settings.timeline.store!r}; it must be memory or sqlite")

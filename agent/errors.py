@@ -19,6 +19,7 @@
     │   ├── Unavailable         surely not committed; try again
     │   └── Indeterminate       committed or not: append it again, repeated ids are acknowledged
     ├── SessionGone             the session cannot be taken up again; says why
+    ├── SessionHeld             another process has the session: it may be had once that lets go of it
     ├── TokenRefused            a session token that is forged or too old
     ├── WireError               a message from outside that breaks the protocol
     └── LimitReached            a bound of `limits` was hit; says which
@@ -124,6 +125,10 @@ class LimitReached(AgentError):
 
 class SessionGone(AgentError):
     code = "session.gone"
+
+
+class SessionHeld(AgentError):
+    code = "session.held"
 
 
 class TokenRefused(AgentError):

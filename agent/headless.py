@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from agent.clock import run_virtual
 from agent.config.load import DEFAULT, Loaded
 from agent.conversation.events import Json
 from agent.errors import AudioError, EngineError
-from agent.session import Session
 from agent.settings import Settings
 from agent.timeline.codec import dumps
 from agent.timeline.entry import Entry
@@ -90,7 +90,9 @@ async def _converse(
     task = progress.add_task("loading", total=1.0)
     async with App(settings) as app:
         progress.update(task, description="talking")
-        call = await app.run(Session(SESSION_ID, app.engines, app.store, app.clock, settings))
+        # A file that keeps timelines keeps each run's.
+        taken = await app.store.session(SESSION_ID)
+        call = await app.open(f"{SESSION_ID}-{secrets.token_hex(4)}" if taken else SESSION_ID)
         recording = await run_files(
             call,
             app.clock,
@@ -99,7 +101,7 @@ async def _converse(
             progress=lambda share: progress.update(task, completed=share),
         )
         pending: list[Json] = [timer.to_json() for timer in app.timers.pending()]
-        await app.close(SESSION_ID, "files done")
+        await app.close(call.session_id, "files done")
         return recording, call.session.timeline.window(), pending, app.engines.names
 
 

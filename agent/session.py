@@ -37,7 +37,7 @@ from agent.conversation.events import (
 )
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
-from agent.errors import LimitReached, SettingsError
+from agent.errors import Fenced, LimitReached, SettingsError
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
 from agent.settings import Settings
@@ -46,9 +46,11 @@ from agent.speaking.port import Tts
 from agent.thinking.loop import ThinkingLoop
 from agent.thinking.port import Brain, Tool, UserContext
 from agent.timeline.entry import Entry
+from agent.timeline.lease import Lease
 from agent.timeline.log import Timeline
 from agent.timeline.projections.context import messages
 from agent.timeline.store import Store
+from agent.timeline.tenure import give_back, keep
 
 MAX_INBOX = 1_000
 """Facts that one step may cause in turn; more is a loop of the program with itself."""
@@ -71,19 +73,34 @@ class Engines:
 
 
 class Session:
-    """One conversation. `run` owns all of its tasks; everything else is synchronous."""
+    """One conversation. `run` owns all of its tasks; everything else is synchronous.
 
-    def __init__(self, session_id: str, engines: Engines, store: Store, clock: Clock, settings: Settings) -> None:
+    `run` keeps the `lease` and gives it back. Without one, nobody may hold the session.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        engines: Engines,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        lease: Lease | None = None,
+    ) -> None:
         self.session_id = session_id
         self.settings = settings
         self.ready = asyncio.Event()
-        self.timeline = Timeline(session_id, clock.wall(), store, settings.limits.memory_events)
+        self.timeline = Timeline(session_id, clock.wall(), store, settings.limits.memory_events, lease)
+        self._store = store
+        self._lease = lease
         self._engines = engines
         self._clock = clock
         self._base_us = clock.now_us()
         self._core = Conversation()
         self._inbox: deque[Event] = deque()
         self._stepping = False
+        self._begun = False
+        """Its timeline has its `session.created`."""
         self._closed = asyncio.Event()
         self._grace = False
         """It was closed, and how its actions end is still taken."""
@@ -195,6 +212,8 @@ class Session:
         match fact:
             case DeviceJoined() if fact.time_zone or self._user is None:
                 self._user = fact
+            case SessionCreated():
+                self._begun = True
             case SessionClosed():
                 self._grace = True
                 self._closed.set()
@@ -240,7 +259,8 @@ class Session:
     # ── life ─────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Until the session is closed (a `SessionClosed` fact) or cancelled."""
+        """Until the session is closed (a `SessionClosed` fact) or cancelled. Raises `Fenced` when it has another
+        owner, with whom it goes on."""
         self._open()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -251,6 +271,7 @@ class Session:
                         ("thinking", self._thinking.run()),
                         ("speaking", self._speaking.run()),
                         ("actions", self._act()),
+                        ("lease", self._keep()),
                         ("timeline", self.timeline.write()),
                     )
                 ]
@@ -263,13 +284,23 @@ class Session:
                     task.cancel()
             if self._failure is not None:
                 raise self._failure
+        except* Fenced:
+            self._resting = True
+            raise
         finally:
             if not self._resting:
                 self.close("ended")
             self._grace = False
+            self._closed.set()
             self.timeline.close()
             if self._timer is not None:
                 self._timer.cancel()
+            if self._lease is not None:
+                await give_back(self._store, self._lease)
+
+    async def _keep(self) -> None:
+        if self._lease is not None:
+            await keep(self._store, self._lease)
 
     async def _let_actions_end(self) -> None:
         """Record how those end that have started and need no longer than the grace; nothing else begins.
@@ -298,7 +329,7 @@ class Session:
         return not self._closed.is_set()
 
     def _open(self) -> None:
-        if self.timeline.last_seq:
+        if self._begun:
             self.post(SessionResumed(source="driver"))
             return
         settings = self.settings

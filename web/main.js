@@ -54,6 +54,8 @@ const gateEvents = [];
 let clockOffsetMs = -Infinity;
 let lag = new Lag(0);
 let drawing = 0;
+/** Why the agent does not take the conversation up, if it says so. */
+let held = '';
 let speakerId = '';
 
 // ── state and view ───────────────────────────────────────────────────────────────────────
@@ -213,6 +215,7 @@ async function reconnect() {
   } catch (error) {
     if (phase() !== 'connecting') return 'stop';
     leave();
+    held = error instanceof ServerError && error.code === 'session.held' ? sentence(error.message) : '';
     if (!(error instanceof ServerError) || error.status === 0 || error.status === 429 || error.status >= 500) return 'again';
     await end('failed', messageOf(error));
     return 'stop';
@@ -222,7 +225,7 @@ async function reconnect() {
 /** @param {number} ms */
 function tellWaiting(ms) {
   if (ms < 1_000) return;
-  dispatch(local('connection', { phase: 'connecting', message: `The agent does not answer. Trying again in ${Math.round(ms / 1000)} s…` }));
+  dispatch(local('connection', { phase: 'connecting', message: `${held || 'The agent does not answer.'} Trying again in ${Math.round(ms / 1000)} s…` }));
 }
 
 /** @param {boolean} [forGood] the conversation is over */

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from agent.conversation.decisions import Decision
-from agent.conversation.events import Event, SessionResumed
-from agent.errors import LimitReached, StoreError, Unavailable
+from agent.conversation.events import Event, OwnerChanged
+from agent.errors import Indeterminate, LimitReached, StoreError, Unavailable
 from agent.timeline.entry import Entry
+from agent.timeline.lease import Lease
 from agent.timeline.store import Store
 
 RETRY_S = 0.2
@@ -22,13 +23,19 @@ BATCH_ENTRIES = 500
 
 
 class Timeline:
-    """Append-only; `seq` is dense from 1. `entries_kept` bounds the window in memory."""
+    """Append-only; `seq` is dense from 1. `entries_kept` bounds the window in memory.
 
-    def __init__(self, session_id: str, started: datetime, store: Store, entries_kept: int) -> None:
+    Without a `lease` it can be written only while nobody holds the session.
+    """
+
+    def __init__(
+        self, session_id: str, started: datetime, store: Store, entries_kept: int, lease: Lease | None = None
+    ) -> None:
         self.session_id = session_id
         self.last_seq = 0
         self._started = started
         self._store = store
+        self._lease = lease
         self._kept = entries_kept
         self._window: deque[Entry] = deque()
         self._by_id: dict[str, Entry] = {}
@@ -38,8 +45,8 @@ class Timeline:
         self._readers: set[asyncio.Event] = set()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closed = False
-        self._taken_up: list[int] = []
-        """The seq of each `session.resumed`."""
+        self._changes: list[tuple[int, int]] = []
+        """The epoch and the seq of each `owner.changed`."""
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
@@ -73,8 +80,8 @@ class Timeline:
 
     def _keep(self, entry: Entry) -> None:
         self.last_seq = entry.seq
-        if isinstance(entry.event, SessionResumed):
-            self._taken_up.append(entry.seq)
+        if isinstance(entry.event, OwnerChanged):
+            self._changes.append((entry.event.epoch, entry.seq))
         self._window.append(entry)
         self._by_id[entry.event.event_id] = entry
         while len(self._window) > self._kept:
@@ -86,13 +93,13 @@ class Timeline:
             reader.set()
 
     async def write(self) -> None:
-        """Write behind until cancelled; after `close`, until all is written. Raises `StoreError`."""
+        """Write behind until cancelled; after `close`, until all is written. Raises `Fenced`, `StoreError`."""
         while True:
             while self._unwritten:
                 batch = [self._unwritten[i] for i in range(min(BATCH_ENTRIES, len(self._unwritten)))]
                 try:
-                    self._written(await self._store.append(batch))
-                except Unavailable:
+                    self._written(await self._store.append(batch, self._lease))
+                except (Unavailable, Indeterminate):  # what was stored after all is known by its ids
                     await asyncio.sleep(RETRY_S)
             if self._closed:
                 return
@@ -124,14 +131,14 @@ class Timeline:
 
     @property
     def epoch(self) -> int:
-        """How often the session was taken up again. What a reader saw at the end of an epoch may never have been
-        stored, and something else has its seq now."""
-        return len(self._taken_up)
+        """Of the last change of owner, 0 if there was none. What a reader saw at the end of an epoch may never have
+        been stored, and something else has its seq now."""
+        return self._changes[-1][0] if self._changes else 0
 
     def continues(self, epoch: int, seq: int) -> bool:
         """Whether what a reader saw in `epoch`, up to `seq`, is what this timeline begins with."""
-        end = [*self._taken_up, self.last_seq + 1]
-        return epoch <= self.epoch and seq < end[epoch]
+        ends = (at for begun, at in self._changes if begun > epoch)
+        return epoch <= self.epoch and seq < next(ends, self.last_seq + 1)
 
     def get(self, event_id: str) -> Entry | None:
         """An entry that is still in memory."""

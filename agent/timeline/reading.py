@@ -9,10 +9,10 @@ from agent.timeline.entry import Entry
 from agent.timeline.store import Store
 
 
-async def read_all(store: Store, session_id: str) -> list[Entry]:
-    """Every entry of a session, in order; none when it is not stored."""
+async def read_all(store: Store, session_id: str, after: int = 0) -> list[Entry]:
+    """Every entry of a session behind `after`, in order; none when it is not stored."""
     entries: list[Entry] = []
-    while batch := await store.read(session_id, len(entries)):
+    while batch := await store.read(session_id, after + len(entries)):
         entries += batch
     return entries
 

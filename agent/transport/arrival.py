@@ -11,6 +11,8 @@ What became of it is in the hello, the first message down, as `resume`:
     resumed    the same one; what was missed comes first
     snapshot   the same one from its first entry on: what the device has is not what was stored (`reason`)
     failed     a new session: the old one cannot be taken up (`reason`)
+
+One that another process of the agent has is no new one: the device is refused, and told to come again.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ Welcome = Callable[[], Awaitable[Arrival]]
 
 
 async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
-    """Raises `LimitReached`, `StoreError`."""
+    """Raises `LimitReached`, `SessionHeld`, `StoreError`."""
     if not wish.session_id:
         return Arrival(await sessions.open(), device_id=wish.device_id)
     try:

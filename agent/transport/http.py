@@ -35,7 +35,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from agent.conversation.events import Json
-from agent.errors import AgentError, EngineError, LimitReached, SettingsError, TokenRefused, WireError
+from agent.errors import AgentError, EngineError, LimitReached, SessionHeld, SettingsError, TokenRefused, WireError
 from agent.settings import Settings
 from agent.transport import wire
 from agent.transport.arrival import Arrival, Wish, arrive, wish_of
@@ -270,7 +270,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 async def _agent_error(request: Request, error: Exception) -> Response:
     code = error.code if isinstance(error, AgentError) else "agent"
-    if isinstance(error, LimitReached):
+    if isinstance(error, LimitReached | SessionHeld):
         return _error(503, code, str(error), {"Retry-After": str(RETRY_AFTER_S)})
     if isinstance(error, TokenRefused):
         return _error(403, code, str(error))

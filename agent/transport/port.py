@@ -27,7 +27,8 @@ class Call(Protocol):
 
     @property
     def epoch(self) -> int:
-        """How often the session was taken up from the store; entries that were never stored are of one epoch only."""
+        """Of who holds the session, higher each time that it is taken up; entries that were never stored are of one
+        epoch only."""
         ...
 
     def continues(self, epoch: int, seq: int) -> bool:
@@ -65,7 +66,7 @@ class Sessions(Protocol):
 
     async def join(self, session_id: str) -> Call:
         """One more connection to a session that goes on, or to one that rests in the store.
-        Raises `SessionGone`, saying why it cannot be taken up, `LimitReached`, `StoreError`."""
+        Raises `SessionGone`, saying why it cannot be taken up, `SessionHeld`, `LimitReached`, `StoreError`."""
         ...
 
     async def leave(self, call: Call, reason: str, *, for_good: bool) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.timeline.entry import Entry
 from agent.timeline.memory import MemoryStore
+from agent.timeline.tenure import TTL_S
 from tests.simulation.core_world import OUTCOMES, PHRASES
 from tests.simulation.fakes import FakeAsr, FakeBrain, FakeTool, FakeTts, FakeVad
 from tests.simulation.invariants import Invariants
@@ -49,7 +50,6 @@ class World:
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
         self.faulty = self.dice.random() < 0.5
-        self.store = MemoryStore()
         self.executed: dict[str, int] = {}
         self.outcomes: dict[str, str] = {}
         self.length_ms = self.dice.randint(4_000, 14_000)
@@ -118,6 +118,7 @@ class World:
         crashes = self.dice.choice((0, 0, 0, 1, 2))
         crash_at = sorted(self.dice.randint(500, self.length_ms + 2_000) for _ in range(crashes))
         self.clock = Clock()
+        self.store = MemoryStore(clock=self.clock)
         while await self._life(crash_at[0] if crash_at else None):
             self.crashes += 1
             crash_at = crash_at[1:]
@@ -134,7 +135,9 @@ class World:
             FakeTool(self, "undo", "write"),
         ]
         engines = Engines(FakeVad, FakeAsr(self), FakeBrain(self), tools, FakeTts(self), lambda: 1.0, {})
-        session = Session("s", engines, self.store, self.clock, self.settings)
+        # The process that was killed still has the lease; the one that takes its place has its name.
+        lease = await self.store.acquire("s", "driver", TTL_S)
+        session = Session("s", engines, self.store, self.clock, self.settings, lease)
         stored = await self.store.read("s", 0, 100_000)
         session.restore(stored)
         self.session, self.rules, self._seen, self._planned = session, Invariants(), 0, []
@@ -144,7 +147,7 @@ class World:
         self._follow(session)
         while self.now_ms < self._hang_up_at and (self.now_ms < self.length_ms or not self._at_rest()):
             if crash_at is not None and self.now_ms >= crash_at:
-                self.store = await _copied(self.store)  # what the dying process still writes is lost
+                self.store = _copied(self.store, self.clock)  # what the dying process still writes is lost
                 running.cancel()
                 await asyncio.wait([running])
                 self.outcomes.clear()  # what it had not stored is lost
@@ -300,8 +303,11 @@ class World:
             assert late or entry.parent_event_id == closed.event.event_id, f"{entry.event} in the grace"
 
 
-async def _copied(store: MemoryStore) -> MemoryStore:
-    copy = MemoryStore()
-    if entries := await store.read("s", 0, 100_000):
-        await copy.append(entries)
+def _copied(store: MemoryStore, clock: Clock) -> MemoryStore:
+    """What a store holds, its leases too."""
+    copy = MemoryStore(clock=clock)
+    copy._sessions = {
+        session_id: replace(session, entries=list(session.entries), ids=dict(session.ids))
+        for session_id, session in store._sessions.items()
+    }
     return copy

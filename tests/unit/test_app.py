@@ -8,7 +8,7 @@ import pytest
 from agent.app import App
 from agent.clock import run_virtual
 from agent.conversation.events import DeviceJoined, DeviceLeft, TextInput
-from agent.errors import LimitReached, SessionGone
+from agent.errors import LimitReached, SessionGone, SessionHeld
 from agent.settings import Settings
 
 
@@ -101,10 +101,10 @@ def test_after_a_while_it_rests_and_is_taken_up_with_all_it_knows(virtually):
         assert again.session is not call.session
         seen = types(again.session)
         assert seen[: len(before)] == before
-        assert seen[len(before)] == "session.resumed"
-        assert (call.epoch, again.epoch) == (0, 1)
-        assert again.continues(0, len(before))
-        assert not again.continues(0, len(before) + 1), "what was never stored is no part of it"
+        assert seen[len(before) : len(before) + 2] == ["owner.changed", "session.resumed"]
+        assert (call.epoch, again.epoch) == (1, 2)
+        assert again.continues(1, len(before))
+        assert not again.continues(1, len(before) + 1), "what was never stored is no part of it"
         await app.leave(call, "a late end of the old connection", for_good=True)
         assert again.session.open
 
@@ -168,7 +168,7 @@ def test_sessions_that_nobody_is_left_in_make_room(virtually):
             await app.join(second.session_id)
         await app.leave(first, "gone", for_good=False)
         again = await app.join(second.session_id)
-        assert again.epoch == 1
+        assert again.epoch == 2
 
     virtually(body)
 
@@ -232,5 +232,102 @@ def test_a_timer_waits_for_somebody_to_hear_it(virtually):
         again = joins(await app.join(call.session_id))
         await asyncio.sleep(5)
         assert "reminder.due" in types(again.session)
+
+    virtually(body)
+
+
+# ── who holds a session ──────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def two_processes(folder, monkeypatch):
+    """On one timeline file, the first of them the one that bears the file's name."""
+    async with an_app(folder, monkeypatch) as first, an_app(folder, monkeypatch) as second:
+        yield first, second
+
+
+def owners(session):
+    return [(x.event.epoch, x.event.owner) for x in session.timeline.window() if x.event.type == "owner.changed"]
+
+
+def test_a_session_has_its_owner_before_its_first_entry_and_none_after_its_end(virtually):
+    async def body(app):
+        call = joins(await app.open())
+        assert types(call.session)[:2] == ["owner.changed", "session.created"]
+        stored = await app.store.session(call.session_id)
+        assert owners(call.session) == [(1, stored.owner)]
+        await app.leave(call, "hung up", for_good=True)
+        assert (await app.store.session(call.session_id)).owner == ""
+        assert await app.store.read(call.session_id) == call.session.timeline.window()
+
+    virtually(body)
+
+
+def test_what_another_living_process_holds_is_refused_until_that_lets_go(tmp_path, monkeypatch):
+    async def main():
+        async with two_processes(tmp_path, monkeypatch) as (first, second):
+            call = joins(await first.open())
+            await asyncio.sleep(100)  # some leases long
+            with pytest.raises(SessionHeld, match="another process"):
+                await second.join(call.session_id)
+            call.post(TextInput(source="device:d1", text="what is seven times eight"))
+            await asyncio.sleep(5)
+            assert call.session.open, "nobody has noticed"
+            assert not second.sessions
+            await first.rest(call.session_id)
+            again = await second.join(call.session_id)
+            assert [epoch for epoch, _ in owners(again.session)] == [1, 2]
+            assert len({owner for _, owner in owners(again.session)}) == 2
+            with pytest.raises(SessionHeld):
+                await first.join(call.session_id)
+
+    run_virtual(main())
+
+
+def test_a_process_that_was_killed_has_its_sessions_back_at_once_and_its_ghost_writes_nothing(tmp_path, monkeypatch):
+    async def main():
+        async with an_app(tmp_path, monkeypatch) as killed:
+            call, other = joins(await killed.open()), joins(await killed.open())
+            await asyncio.sleep(1)
+            killed._owner.close()  # as the kernel does it
+            async with an_app(tmp_path, monkeypatch) as restarted:
+                again = await restarted.join(call.session_id)
+                (_, before), (_, after) = owners(again.session)
+                assert before == after
+                known = again.session.timeline.last_seq
+                call.post(TextInput(source="device:d1", text="what is seven times eight"))
+                assert call.session.timeline.last_seq > known, "shown to whoever looks at the ghost"
+                seen = call.session.timeline.last_seq
+                await asyncio.sleep(1)
+                assert not call.session.open
+                assert "session.closed" not in types(call.session), "it goes on elsewhere"
+                assert other.session.open, "the others are untouched"
+                assert again.session.open
+                begun = types(again.session).index("session.resumed")  # its seq is one more, and the owner's is this
+                assert again.continues(1, begun - 1)
+                assert not again.continues(1, seen), "what was never stored is no part of it"
+                assert "text.input" not in types(again.session)
+
+    run_virtual(main())
+
+
+def test_a_session_that_was_stopped_before_its_first_fact_begins_when_it_is_joined(virtually):
+    async def body(app):
+        await app.store.acquire("s", "somebody", 1)
+        await asyncio.sleep(2)
+        call = joins(await app.join("s"))
+        assert types(call.session)[:3] == ["owner.changed", "owner.changed", "session.created"]
+        call.post(TextInput(source="device:d1", text="what is seven times eight"))
+        await asyncio.sleep(5)
+        assert "tts.say" in types(call.session)
+
+    virtually(body)
+
+
+def test_who_is_refused_for_want_of_room_leaves_nothing_behind(virtually):
+    async def body(app):
+        opened = await asyncio.gather(*(app.open() for _ in range(4)), return_exceptions=True)
+        assert sum(isinstance(one, LimitReached) for one in opened) == 2
+        assert len(await app.store.sessions()) == 2
 
     virtually(body)

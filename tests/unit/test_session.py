@@ -27,6 +27,7 @@ from agent.thinking.port import Brain, Call, Delta, Prompt, Tool, ToolContext, T
 from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools
 from agent.timeline.entry import Entry
+from agent.timeline.lease import Lease
 from agent.timeline.memory import MemoryStore
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.sqlite import SqliteStore
@@ -123,10 +124,12 @@ class Stuck(MemoryStore):
         super().__init__()
         self.mended = False
 
-    async def append(self, entries: Sequence[Entry]) -> int:
+    async def append(
+        self, entries: Sequence[Entry], lease: Lease | None = None, expected_seq: int | None = None
+    ) -> int:
         if not self.mended:
             raise Unavailable("the disk is asleep")
-        return await super().append(entries)
+        return await super().append(entries, lease, expected_seq)
 
 
 def engines(brain: Brain, *tools: Tool) -> Engines:

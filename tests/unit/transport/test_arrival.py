@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agent.conversation.events import Fault
-from agent.errors import TokenRefused, WireError
+from agent.errors import SessionHeld, TokenRefused, WireError
 from agent.transport.arrival import Wish, arrive, wish_of
 from agent.transport.session_token import TokenKey
 
@@ -55,5 +55,19 @@ def test_what_a_device_gets(fakes):
         assert (gone.resume, gone.after) == ("failed", 0)
         assert "not stored" in gone.reason
         assert gone.call.session_id != session_id
+
+    asyncio.run(main())
+
+
+def test_what_another_process_holds_is_no_new_conversation(fakes):
+    class Elsewhere(fakes.Sessions):
+        async def join(self, session_id):
+            raise SessionHeld("another process has it")
+
+    async def main():
+        sessions = Elsewhere()
+        with pytest.raises(SessionHeld):
+            await arrive(sessions, Wish("s1", 1, 17))
+        assert sessions.opened == 0
 
     asyncio.run(main())

@@ -9,10 +9,11 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from agent.conversation.events import DeviceJoined, DeviceLeft
-from agent.errors import SettingsError
+from agent.errors import SessionHeld, SettingsError
 from agent.settings import Limits, Server, Settings
 from agent.transport.http import create_app
 from agent.transport.server import listen, serve
+from agent.transport.session_token import TokenKey
 
 BASE = "http://localhost:8700"
 
@@ -113,6 +114,25 @@ def test_fifty_offers_at_once(fakes):
             assert (late.status_code, error_of(late)) == (503, "limit")
 
     run(body, sessions)
+
+
+def test_who_comes_back_to_a_session_of_another_process_is_to_come_again(fakes):
+    class Elsewhere(fakes.Sessions):
+        async def join(self, session_id):
+            raise SessionHeld("another process has it")
+
+    sessions, key = Elsewhere(), TokenKey(bytes(32))
+
+    async def body(client, app):
+        async with caller() as pc:
+            token = {"Session-Token": key.issue("s1", 0, 10**11)}
+            response = await client.post("/calls", content=pc.localDescription.sdp, headers=SDP | token)
+            assert (response.status_code, error_of(response)) == (503, "session.held")
+            assert int(response.headers["retry-after"]) > 0
+            assert not sessions.opened
+            assert len(app.state.peers) == 0
+
+    run(body, sessions, key=key)
 
 
 def test_hostile_requests(fakes):

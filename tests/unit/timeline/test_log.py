@@ -1,0 +1,109 @@
+"""The live timeline: under which lease it is written, and what of an earlier reader's it continues."""
+
+import asyncio
+
+import pytest
+
+from agent.clock import VIRTUAL_EPOCH, Clock, run_virtual
+from agent.conversation.events import Fault
+from agent.errors import Fenced, HeldByOther, Indeterminate, Unavailable
+from agent.timeline.log import Timeline
+from agent.timeline.memory import MemoryStore
+
+
+class Lossy(MemoryStore):
+    """Does what it is asked, and its answers are lost; `errors` says how."""
+
+    def __init__(self, clock, *errors):
+        super().__init__(clock=clock)
+        self.errors = list(errors)
+
+    async def append(self, entries, lease=None, expected_seq=None):
+        error = self.errors.pop(0) if self.errors else None
+        if isinstance(error, Unavailable):
+            raise error
+        last_seq = await super().append(entries, lease, expected_seq)
+        if error is not None:
+            raise error
+        return last_seq
+
+
+async def held(store):
+    """A timeline that continues what is stored, under a new lease."""
+    lease = await store.acquire("s", "a", 30)
+    timeline = Timeline("s", VIRTUAL_EPOCH, store, 100, lease)
+    timeline.load(await store.read("s"), VIRTUAL_EPOCH)
+    assert timeline.last_seq == lease.last_seq
+    return timeline
+
+
+def record(timeline, count=1):
+    for _ in range(count):
+        seq = timeline.last_seq + 1
+        fault = Fault(event_id=f"e{seq}", source="test", code="x", message=f"{timeline.epoch}")
+        timeline.record(fault, now_us=seq, turn_id="", parent_event_id="")
+
+
+async def written(timeline):
+    timeline.close()
+    await timeline.write()
+
+
+@pytest.mark.parametrize("error", [Unavailable("asleep"), Indeterminate("no answer")])
+def test_a_batch_whose_fate_is_not_known_is_appended_again(error):
+    async def main():
+        store = Lossy(Clock(), error, error, None, error)
+        timeline = await held(store)
+        writing = asyncio.create_task(timeline.write())
+        for _ in range(5):
+            record(timeline, 3)  # more come while it is tried again
+            await asyncio.sleep(0.15)
+        await timeline.durable(timeline.last_seq)
+        timeline.close()
+        await writing
+        assert await store.read("s") == timeline.window()
+
+    run_virtual(main())
+
+
+def test_only_the_last_owner_writes():
+    async def main():
+        store = MemoryStore(clock=Clock())
+        old = await held(store)
+        record(old, 2)
+        await written(old)
+        old = await held(store)
+        new = await held(store)
+        record(old, 2)
+        with pytest.raises(Fenced):
+            await written(old)
+        record(new, 3)
+        await written(new)
+        assert await store.read("s") == new.window()
+        unheld = Timeline("s", VIRTUAL_EPOCH, store, 100)
+        unheld.load(await store.read("s"), VIRTUAL_EPOCH)
+        record(unheld)
+        with pytest.raises(HeldByOther):
+            await written(unheld)
+
+    run_virtual(main())
+
+
+def test_what_a_reader_saw_of_an_earlier_owner_continues_as_far_as_it_was_stored():
+    async def main():
+        store = MemoryStore(clock=Clock())
+        timeline = await held(store)  # owner.changed is 1
+        record(timeline, 3)
+        await written(timeline)
+        lost = await held(store)  # 5
+        record(lost, 4)  # up to 9, never stored
+        last = await held(store)  # 6
+        record(last, 2)
+        assert [timeline.epoch, lost.epoch, last.epoch] == [1, 2, 3]
+        assert [last.continues(1, seq) for seq in (0, 4, 5)] == [True, True, False]
+        assert [last.continues(2, seq) for seq in (4, 5, 6, 9)] == [True, True, False, False]
+        assert [last.continues(3, seq) for seq in (5, 6, 8, 9)] == [True, True, True, False]
+        assert last.continues(0, 0), "a page that has nothing"
+        assert not last.continues(4, 1), "of an owner that there was not yet"
+
+    run_virtual(main())
