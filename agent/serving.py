@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -27,11 +30,40 @@ def web_folder() -> Path:
     raise SettingsError("the page's files are missing: install the package again, or run from a checkout")
 
 
+@contextmanager
+def closing_on_sigterm() -> Iterator[None]:
+    """SIGTERM cancels the task inside, as Ctrl-C does, so that on the way out sessions come to rest, what they did is
+    recorded and their leases are given back. The process then ends with 143, as one that the signal killed."""
+    loop, task, told = asyncio.get_running_loop(), asyncio.current_task(), False
+
+    def stop() -> None:
+        nonlocal told
+        if not told and task is not None:  # a second one must not break off the first one's end
+            told = True
+            task.cancel()
+
+    before = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop))
+    try:
+        yield
+    except asyncio.CancelledError:
+        if told:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 async def run_server(settings: Settings, config: Path, console: Console) -> None:
     """Serve until stopped. Raises `AgentError` when something it needs is not there."""
     server = settings.server
     listen(server.host, server.port).close()  # before the engines take their seconds to load
     console.print("Loading the engines …", style="dim")
+    with closing_on_sigterm():
+        await _serve(settings, config, console)
+
+
+async def _serve(settings: Settings, config: Path, console: Console) -> None:
+    server = settings.server
     async with App(settings) as app:
 
         def keep(changes: Mapping[str, Json]) -> Settings:
