@@ -52,6 +52,8 @@ let levels = null;
 const gateEvents = [];
 /** Session time minus the page's clock, at least; the fastest message comes closest. */
 let clockOffsetMs = -Infinity;
+/** Counts the calls that were left, so that one still being placed then knows that it is not wanted any more. */
+let left = 0;
 let lag = new Lag(0);
 let drawing = 0;
 /** Why the agent does not take the conversation up, if it says so. */
@@ -113,10 +115,11 @@ async function connect(withMicrophone) {
   if (phase() === 'connecting' || phase() === 'connected') return;
   dispatch(local('connection', { phase: 'connecting', transport: '' }));
   denotify('send');
+  const before = left;
   try {
     await place(withMicrophone);
   } catch (error) {
-    if (phase() === 'connecting') await end('failed', messageOf(error));
+    if (left === before) await end('failed', messageOf(error));
   }
 }
 
@@ -145,7 +148,7 @@ async function placeOnce(withMicrophone) {
   graph.setMicrophone(microphone.stream);
   const placed = new Call(server, settings, {
     entry: receive,
-    hello,
+    hello: (told) => hello(told, settings),
     goodbye: (reason, again) => (again ? lost(`${sentence(reason)} The conversation goes on when it is back.`) : void end('ended', goodbye(reason))),
     error: (_code, message) => notify('agent', message),
     remote: (stream) => graph.playStream(stream),
@@ -172,7 +175,7 @@ async function placeOnce(withMicrophone) {
 
 async function loadConfig() {
   const config = await server.config();
-  dispatch(local('settings.loaded', { settings: settingsOf(config) }));
+  if (!membership.waits || membership.kept.sessionId !== state.sessionId) dispatch(local('settings.loaded', { settings: settingsOf(config) }));
   view.about(config);
   return config;
 }
@@ -185,11 +188,14 @@ function announce() {
     speaker: audio?.context.state === 'running', output_latency_ms: (audio?.outputLatencyMs ?? 0) + lag.ms });
 }
 
-/** Which conversation this is. @param {Record<string, any>} told */
-function hello(told) {
-  membership.take(told);
+/** Which conversation this is. @param {Record<string, any>} told @param {import('./server.js').Config} config */
+function hello(told, config) {
+  if (membership.take(told)) {
+    if (told.session_id === state.sessionId) dispatch(local('snapshot'));
+    dispatch(local('settings.loaded', { settings: settingsOf(config) }));
+    audio?.tell({ type: 'configure', options: gateOptions() });
+  }
   if (told.resume === 'snapshot') {
-    dispatch(local('snapshot'));
     notify('agent', `${sentence(told.reason)} This is what is left.`);
   }
   if (told.resume === 'failed') notify('agent', `${sentence(told.reason)} This is a new one.`);
@@ -209,11 +215,12 @@ function lost(message) {
 /** @returns {Promise<'done' | 'again' | 'stop'>} */
 async function reconnect() {
   dispatch(local('connection', { phase: 'connecting', message: 'The connection was lost. Calling the agent again…' }));
+  const before = left;
   try {
     await place(false);
     return 'done';
   } catch (error) {
-    if (phase() !== 'connecting') return 'stop';
+    if (left !== before) return 'stop';
     leave();
     held = error instanceof ServerError && error.code === 'session.held' ? sentence(error.message) : '';
     if (!(error instanceof ServerError) || error.status === 0 || error.status === 429 || error.status >= 500) return 'again';
@@ -230,6 +237,7 @@ function tellWaiting(ms) {
 
 /** @param {boolean} [forGood] the conversation is over */
 function leave(forGood = false) {
+  left += 1;
   call?.close(forGood);
   if (forGood) membership.forget();
   call = null;
@@ -242,6 +250,7 @@ function leave(forGood = false) {
 async function end(phase, message, forGood = false) {
   reconnector.stop();
   leave(forGood);
+  membership.reread();
   keepAwake(false);
   microphone.close();
   const graph = audio;

@@ -40,14 +40,21 @@ export class Membership {
     this.keep({ sessionId: '', token: '', epoch: 0 });
   }
 
+  /** What the page shows of it does not count any more: the next call asks for it from its first entry on. */
+  reread() {
+    this.keep({ sessionId: '' });
+  }
+
   /** Whether there is a conversation to go on with. */
   get waits() {
     return this.kept.token !== '';
   }
 
-  /** @param {Record<string, any>} hello */
+  /** @param {Record<string, any>} hello @returns {boolean} whether the timeline comes from its first entry on */
   take(hello) {
+    const behind = hello.resume === 'resumed' && hello.session_id === this.kept.sessionId;
     this.keep({ sessionId: String(hello.session_id ?? ''), token: String(hello.token ?? ''), epoch: Number(hello.epoch ?? 0) });
+    return !behind;
   }
 
   /** What a call asks for. @param {{sessionId: string, seq: number}} shown what the page has of the timeline

@@ -46,6 +46,11 @@ export async function listDevices() {
   return { inputs: named.filter(({ kind }) => kind === 'audioinput'), outputs: named.filter(({ kind }) => kind === 'audiooutput') };
 }
 
+/** @param {MediaStream | null} stream */
+function stopTracks(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
 /** The microphone in use: opens it, notices when it goes, and takes another one then. */
 export class MicrophoneKeeper {
   /** @param {(now: {state: 'off' | 'on' | 'denied' | 'absent' | 'lost', message: string}) => void} tell */
@@ -56,7 +61,8 @@ export class MicrophoneKeeper {
     this.stream = null;
     /** @type {'off' | 'on' | 'denied' | 'absent' | 'lost'} */
     this.state = 'off';
-    this.opening = false;
+    /** @type {object | null} names the attempt that waits for the person's leave */
+    this.opening = null;
   }
 
   /** @returns {MediaStreamTrack | null} */
@@ -67,9 +73,10 @@ export class MicrophoneKeeper {
   /** @param {string} deviceId '' for the default @param {string} [why] to be said when it worked */
   async open(deviceId, why = '') {
     if (this.opening) return;
-    this.opening = true;
+    const opening = (this.opening = {});
     const opened = await openMicrophone(deviceId);
-    this.opening = false;
+    if (this.opening !== opening) return stopTracks(opened.stream); // closed before the person gave leave
+    this.opening = null;
     this.drop();
     this.deviceId = opened.stream ? deviceId : this.deviceId;
     this.stream = opened.stream;
@@ -101,10 +108,11 @@ export class MicrophoneKeeper {
   drop() {
     const stream = this.stream;
     this.stream = null;
-    for (const track of stream?.getTracks() ?? []) track.stop();
+    stopTracks(stream);
   }
 
   close() {
+    this.opening = null;
     this.drop();
     this.set('off', '');
   }

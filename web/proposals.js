@@ -18,10 +18,16 @@ export function foldProposal(open, entry) {
 
 /** @param {Record<string, any>} payload @returns {Proposal} */
 function proposal({ action_id: id = '', name = '', proposal: text = '', arguments: given = {} }) {
-  const words = String(name).replaceAll('_', ' ');
+  const title = String(name).replaceAll('_', ' ');
   /** @type {[string, string][]} */
   const details = Object.entries(given ?? {})
     .filter(([, value]) => value !== null && value !== '' && value !== undefined)
-    .map(([key, value]) => [key.replaceAll('_', ' '), (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, MAX_DETAIL)]);
-  return { id, name: words, text: text || words, details };
+    .map(([key, value]) => [key.replaceAll('_', ' '), words(value).slice(0, MAX_DETAIL)]);
+  return { id, name: title, text: text || title, details };
+}
+
+/** @param {unknown} value @returns {string} */
+function words(value) {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) ? value.map(words).join(', ') : JSON.stringify(value);
 }

@@ -25,6 +25,8 @@ export class Reconnector {
     this.handlers = handlers;
     this.active = false;
     this.attempts = 0;
+    /** Counts losses: what becomes of an attempt says nothing of a later loss. */
+    this.losses = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
   }
@@ -33,6 +35,7 @@ export class Reconnector {
     this.stop();
     this.active = true;
     this.attempts = 0;
+    this.losses += 1;
     this.wait();
   }
 
@@ -60,8 +63,9 @@ export class Reconnector {
   async attempt() {
     clearTimeout(this.timer);
     this.timer = undefined;
+    const { losses } = this;
     const result = await this.handlers.attempt();
-    if (!this.active) return;
+    if (!this.active || losses !== this.losses) return;
     if (result === 'again') this.wait();
     else this.stop();
   }

@@ -59,6 +59,7 @@ export class Call {
    */
   async connect(track) {
     const why = await this.overWebRtc(track);
+    if (this.over) throw new Error('The call was ended.');
     if (why) {
       this.handlers.trying(`${why} Trying without WebRTC…`);
       await this.overWebSocket();
@@ -106,7 +107,6 @@ export class Call {
   }
 
   async overWebSocket() {
-    if (this.over) return;
     const link = new WebSocketLink(this.server, this.linkHandlers());
     this.link = link;
     await link.connect(AbortSignal.timeout(CONNECT_MS)).catch((error) => {
@@ -127,6 +127,7 @@ export class Call {
 
   /** @param {string} json */
   receive(json) {
+    if (this.over) return; // what is still on its way when the person hangs up is not theirs any more
     const message = parseMessage(json);
     if (message?.kind === 'entry') {
       this.seenSeq = message.entry.seq;

@@ -26,6 +26,7 @@ export class WebRtcLink {
     /** @type {RTCRtpReceiver | null} */
     this.receiver = null;
     this.over = false;
+    this.forGood = false;
   }
 
   /**
@@ -43,6 +44,10 @@ export class WebRtcLink {
     const response = await this.post(this.peer.localDescription?.sdp ?? '', signal);
     const location = response.headers.get('Location');
     if (location) this.location = new URL(location, response.url).href;
+    if (this.over) {
+      this.release();
+      throw new Error('The call was ended.');
+    }
     await this.peer.setRemoteDescription({ type: 'answer', sdp: await response.text() });
     await this.opened(signal);
     this.watch();
@@ -141,8 +146,14 @@ export class WebRtcLink {
   close(forGood = false) {
     if (this.over) return;
     this.over = true;
-    const location = this.location && `${this.location}${forGood ? '' : '?resume=true'}`;
-    if (location) fetch(location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
+    this.forGood = forGood;
+    this.release();
     this.peer.close();
+  }
+
+  /** Tell the agent; while the offer is on its way there is no call yet that could be named. */
+  release() {
+    const location = this.location && `${this.location}${this.forGood ? '' : '?resume=true'}`;
+    if (location) fetch(location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
   }
 }

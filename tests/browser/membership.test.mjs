@@ -31,6 +31,17 @@ test('over a lost connection it asks for what it missed, over a reload for every
   assert.equal(after.wish({ sessionId: 'another', seq: 9 })['Session-Seen'], '2:0');
 });
 
+test('what the page has closed it asks for again from the first entry on', () => {
+  const membership = new Membership(storage());
+  assert.equal(membership.take(HELLO), true);
+  assert.equal(membership.take({ ...HELLO, resume: 'resumed' }), false);
+  assert.equal(membership.take({ ...HELLO, resume: 'snapshot' }), true);
+  membership.reread();
+  assert.equal(membership.waits, true);
+  assert.equal(membership.wish({ sessionId: 's1', seq: 17 })['Session-Seen'], '2:0');
+  assert.equal(membership.take({ ...HELLO, resume: 'resumed' }), true);
+});
+
 test('what was hung up is not asked for again', () => {
   const tab = storage();
   const membership = new Membership(tab);

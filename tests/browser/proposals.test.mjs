@@ -4,12 +4,12 @@ import { test } from 'node:test';
 import { foldProposal } from '../../web/proposals.js';
 
 const entry = (type, payload) => ({ session_id: 's1', event_id: 'e1', seq: 1, ts: '', t_ms: 0, type, source: '', turn_id: '', parent_event_id: '', rtp_timestamp: null, payload });
-const asked = (id, given = { to: 'anna', count: 2, cc: '' }) =>
+const asked = (id, given = { to: ['anna', 'bob'], count: 2, cc: '' }) =>
   entry('action.proposed', { action_id: id, name: 'send_email', arguments: given, ask: true, proposal: 'Send an email to Anna.' });
 
 test('a proposal that is asked about has a card with what would be done', () => {
   assert.deepEqual(foldProposal(null, asked('r1:c1')), {
-    id: 'r1:c1', name: 'send email', text: 'Send an email to Anna.', details: [['to', 'anna'], ['count', '2']] });
+    id: 'r1:c1', name: 'send email', text: 'Send an email to Anna.', details: [['to', 'anna, bob'], ['count', '2']] });
 });
 
 test('one that policy confirms has none', () => {

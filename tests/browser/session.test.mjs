@@ -21,3 +21,39 @@ test('every command says up to which entry the timeline had come', () => {
     ['text.input', { text: 'hello', seen_seq: 3 }],
   ]);
 });
+
+test('what still comes once a call was left is not heeded', () => {
+  const heeded = [];
+  const call = new Call({}, {}, { entry: () => heeded.push('entry'), hello: () => heeded.push('hello') });
+  call.close(true);
+  call.receive(JSON.stringify({ type: 'hello', payload: {} }));
+  call.receive(JSON.stringify({ session_id: 's', seq: 1, type: 'x', payload: {} }));
+  assert.deepEqual(heeded, []);
+});
+
+test('a call that is hung up while the agent answers the offer is ended there too', async () => {
+  const asked = [];
+  let answer = () => undefined;
+  globalThis.fetch = (url, { method }) => {
+    asked.push(`${method} ${url}`);
+    return method === 'POST' ? new Promise((resolve) => { answer = resolve; }) : Promise.resolve();
+  };
+  globalThis.RTCPeerConnection = class extends EventTarget {
+    iceGatheringState = 'complete';
+    createDataChannel = () => new EventTarget();
+    addTransceiver = () => ({});
+    async createOffer() {}
+    async setLocalDescription() {}
+    close() {}
+  };
+  const tried = [];
+  const server = { url: (path) => `http://localhost/${path}`, headers: (more) => more, wish: () => ({}) };
+  const call = new Call(server, {}, { trying: (message) => tried.push(message) });
+  const connecting = call.connect(null);
+  await new Promise((done) => setTimeout(done));
+  call.close(true);
+  answer({ ok: true, url: 'http://localhost/calls', headers: new Headers({ Location: '/calls/c1' }), text: async () => '' });
+  await assert.rejects(connecting, /ended/);
+  assert.deepEqual(asked, ['POST http://localhost/calls', 'DELETE http://localhost/calls/c1']);
+  assert.deepEqual(tried, [], 'and it is not called another way');
+});

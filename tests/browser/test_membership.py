@@ -1,0 +1,118 @@
+"""A page leaves its conversation in odd ways, and comes back to it: hung up too early, duplicated, cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.page import MICROPHONE, TalkPage
+from tests.fixtures.server import Server, payloads, start_server, stop_server, wait_idle
+
+pytestmark = pytest.mark.realtime
+
+ASK_FOR_LEAVE = """
+const open = navigator.mediaDevices.getUserMedia;
+navigator.mediaDevices.getUserMedia = (wanted) => new Promise((resolve) => {
+  window.allow = async () => {
+    window.allowed = await open(wanted);
+    resolve(window.allowed);
+  };
+});
+"""
+SLOW_OFFERS = """
+const fetchNow = window.fetch;
+window.fetch = async (url, options) => {
+  if (options?.method === 'POST') await new Promise((resolve) => { window.letOfferGo = resolve; });
+  return fetchNow(url, options);
+};
+"""
+
+
+def phase(talk: TalkPage) -> str | None:
+    return talk.page.get_attribute("html", "data-phase")
+
+
+def test_leave_given_after_hanging_up_opens_no_microphone(server: Server, browser: Browser) -> None:
+    context = browser.new_context(bypass_csp=True)
+    for script in (MICROPHONE, ASK_FOR_LEAVE):
+        context.add_init_script(script)
+    talk = TalkPage(context.new_page(), server.url, own_microphone=False)
+    talk.page.click("#connect")
+    talk.until(lambda: talk.page.evaluate("() => 'allow' in window"), "that leave is asked for")
+    talk.page.click("#hangup")
+    talk.page.evaluate("() => window.allow()")
+    talk.until(lambda: talk.page.evaluate("() => window.allowed.getTracks()[0].readyState") == "ended", "a closed one")
+    assert phase(talk) == "ended"
+    assert talk.page.evaluate("() => window.voiceAgent.state().microphone.state") == "off"
+    context.close()
+
+
+def test_hung_up_while_calling_the_next_call_is_made_and_the_first_is_over(server: Server, browser: Browser) -> None:
+    context = browser.new_context(bypass_csp=True)
+    context.add_init_script(SLOW_OFFERS)
+    talk = TalkPage(context.new_page(), server.url)
+    talk.page.click("#connect-typing")
+    talk.until(lambda: talk.page.evaluate("() => 'letOfferGo' in window"), "the offer")
+    talk.page.click("#hangup")
+    talk.page.evaluate("() => { const go = window.letOfferGo; delete window.letOfferGo; go(); }")
+    talk.page.wait_for_timeout(1_000)
+    assert phase(talk) == "ended", talk.status()
+    talk.until(lambda: payloads(server.entries(), "session.closed"), "that the agent was told that it is over")
+    talk.page.click("#connect-typing")
+    talk.until(lambda: talk.page.evaluate("() => 'letOfferGo' in window"), "another offer")
+    talk.page.evaluate("() => window.letOfferGo()")
+    talk.until(lambda: phase(talk) == "connected", "the next call")
+    context.close()
+
+
+def duplicate(talk: TalkPage, context: BrowserContext) -> Page:
+    """The page in another tab, with a copy of what this one keeps."""
+    with context.expect_page() as opened:
+        talk.page.evaluate("() => void window.open(location.href)")
+    return opened.value
+
+
+def test_a_page_that_gave_way_to_its_double_shows_what_is_going_on_once_it_is_back(
+    server: Server, browser: Browser
+) -> None:
+    context = browser.new_context(bypass_csp=True)
+    context.add_init_script(MICROPHONE)
+    talk = TalkPage(context.new_page(), server.url, own_microphone=False)
+    talk.connect()
+    talk.type("tell me a story")
+    talk.until(lambda: talk.mode() == "speaking", "the story")
+    duplicate(talk, context)
+    talk.until(lambda: phase(talk) == "ended", "that it gives way")
+    assert talk.page.locator("#items li").count() == 2
+    talk.connect()
+    talk.until(lambda: talk.mode() == "speaking", "the story, which goes on")
+    assert "The call ended" not in talk.page.inner_text("#items")
+    talk.page.keyboard.press("Escape")
+    talk.until(lambda: talk.mode() == "interrupted", "silence")
+    assert talk.page.locator("#items li.agent").count() == 1
+    assert not talk.errors
+    context.close()
+    wait_idle(server)
+
+
+def test_what_was_set_in_a_conversation_is_still_set_after_a_lost_connection(tmp_path: Path, browser: Browser) -> None:
+    server = start_server(tmp_path)
+    context = browser.new_context(bypass_csp=True)
+    talk = TalkPage(context.new_page(), server.url)
+    talk.connect(microphone=False)
+    shown = "() => window.voiceAgent.state().settings['vad.hangover_ms']"
+    talk.page.evaluate("() => window.voiceAgent.send('settings.changed', { changes: { 'vad.hangover_ms': 250 } })")
+    talk.until(lambda: talk.page.evaluate(shown) == 250, "the change")
+    stop_server(server)
+    talk.until(lambda: phase(talk) != "connected", "the loss")
+    again = start_server(tmp_path, f"server.port={urlsplit(server.url).port}")
+    talk.until(lambda: phase(talk) == "connected", "the call", 40)
+    assert talk.page.evaluate(shown) == 250
+    talk.page.click("#hangup")
+    talk.connect(microphone=False)
+    talk.until(lambda: talk.page.evaluate(shown) == 100, "a new conversation, as the agent is configured")
+    context.close()
+    stop_server(again)
