@@ -110,9 +110,11 @@ class Session:
         self._to_act: deque[Entry] = deque()
         self._act_news = asyncio.Event()
         self._user: DeviceJoined | None = None
+        self._set_speed: tuple[float, float] | None = None
+        """The speed set in this conversation, and the one that was preferred then."""
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
         self._thinking = ThinkingLoop(engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user)
-        self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, engines.speed)
+        self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
 
     # ── what a transport uses ────────────────────────────────────────────────────────────
 
@@ -225,7 +227,16 @@ class Session:
         except SettingsError as error:
             return Fault(event_id=fact.event_id, source=fact.source, code=error.code, message=str(error))
         self._hearing.configure(self.settings.vad, self.settings.echo)
+        if "tts.speed" in fact.changes:
+            self._set_speed = (self.settings.tts.speed, self._engines.speed())
         return fact
+
+    def _speed(self) -> float:
+        """As set in this conversation, until it is asked for otherwise."""
+        preferred = self._engines.speed()
+        if self._set_speed is None or self._set_speed[1] != preferred:
+            return preferred
+        return self._set_speed[0]
 
     def _arm(self) -> None:
         """Have the core's next deadline reported."""
@@ -351,6 +362,8 @@ class Session:
             if entry.role == "fact":
                 self._core.handle(entry.event, entry.now_us, entry.seq)
                 self._observe(entry.event)
+            if isinstance(entry.event, SettingsChanged):
+                self._change_settings(entry.event)  # what has become impossible since is left out
         self._closed.clear()
         self._grace = False
         started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)

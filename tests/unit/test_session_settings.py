@@ -1,0 +1,93 @@
+"""What is set in a conversation holds for it at once, and after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from agent.clock import Clock, run_virtual
+from agent.conversation import events as e
+from agent.conversation.events import Json
+from agent.session import Engines, Session
+from agent.settings import Settings
+from agent.speaking.port import Speech
+from agent.thinking.port import Delta
+from agent.timeline.entry import Entry
+from agent.timeline.memory import MemoryStore
+from agent.timeline.reading import read_all
+from agent.timeline.store import Store
+from tests.unit.test_session import Beeper, Script, engines, play
+
+
+class Paced(Beeper):
+    """Remembers how fast it was to speak."""
+
+    def __init__(self) -> None:
+        self.speeds: list[float] = []
+
+    async def synthesize(self, text: str, speed: float = 1.0) -> AsyncIterator[Speech]:
+        self.speeds.append(speed)
+        async for piece in super().synthesize(text, speed):
+            yield piece
+
+
+class Call:
+    """A session whose voice is watched, with what the person prefers in all of them."""
+
+    def __init__(self, store: Store, stored: Sequence[Entry]) -> None:
+        self.preferred = 1.0
+        self.voice = Paced()
+        parts: Engines = replace(engines(Script(*[[Delta("Well.")]] * 3)), tts=self.voice, speed=lambda: self.preferred)
+        self.session = Session("s", parts, store, Clock(), Settings())
+        self.session.restore(stored)
+
+    def set(self, **changes: Json) -> None:
+        named = {name.replace("__", "."): value for name, value in changes.items()}
+        self.session.post(e.SettingsChanged(source="device:d", changes=named))
+
+    async def speed(self) -> float:
+        """Of the next reply."""
+        self.session.post(e.TextInput(source="device:d", text="hello"))
+        await play(self.session, 1_000)
+        return self.voice.speeds[-1]
+
+
+@asynccontextmanager
+async def calling(store: Store) -> AsyncIterator[Call]:
+    call = Call(store, await read_all(store, "s"))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(call.session.run())
+        await call.session.ready.wait()
+        call.session.post(e.DeviceJoined(device_id="d", transport="test"))
+        yield call
+        call.session.rest()
+
+
+def test_the_speed_set_on_the_page_is_that_of_the_next_reply_until_it_is_asked_for_otherwise() -> None:
+    async def main() -> None:
+        async with calling(MemoryStore()) as call:
+            call.preferred = 1.25
+            assert await call.speed() == 1.25
+            call.set(tts__speed=2.0)
+            assert await call.speed() == 2.0
+            call.preferred = 1.5
+            assert await call.speed() == 1.5, "asked for by voice since"
+
+    run_virtual(main())
+
+
+def test_what_was_set_is_still_set_once_the_conversation_is_taken_up_again() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with calling(store) as call:
+            call.set(tts__speed=2.0, vad__hangover_ms=250)
+            call.set(endpointing__floor_ms=200)
+            call.set(vad__hangover_ms=1)
+        async with calling(store) as again:
+            assert again.session.settings.vad.hangover_ms == 250
+            assert again.session.settings == call.session.settings
+            assert await again.speed() == 2.0
+
+    run_virtual(main())
