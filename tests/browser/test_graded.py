@@ -1,0 +1,308 @@
+"""Graded interruption at the page, asserted on what was heard: "mm-hm", "stop", an e-mail that waits for its yes.
+
+The three lanes of a recording and the gate's own events share the audio context's clock. Ghost
+speech is meant strictly here: from the moment the gate has closed until it opens for the next
+reply, not one sample other than zero reaches the ear, and when it opens, nothing of the reply
+that was cut is still on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.bench.alignment import Reference, continuity
+from agent.timeline.entry import Entry
+from tests.browser.page import RATE, Heard, TalkPage
+from tests.browser.test_cough import KEEP_PEERS, LOST_MS, WORD_MS, undisturbed
+from tests.fixtures.server import Server, payloads, start_server, stop_server
+from tests.fixtures.speech import Pcm, has_flite, resampled, sounds, speak
+
+pytestmark = pytest.mark.realtime
+
+AUDIBLE = 200.0
+WINDOW_S = 0.02
+QUANTUM = 128
+"""Samples that the audio graph renders at once; the gate's gain ramps within one."""
+QUIET_WINDOWS = 5
+"""As long as this nothing comes in, once the rest of what was cut has gone by."""
+QUESTION = "what time is it in tokyo right now"
+MORE = " and the sea has the news of the village: who has married and whose boat needs paint" * 3
+LETTER = "send an email to anna saying the lighthouse is lit again and all three boats are back in the harbor"
+CARD = "#proposal:visible"
+FIGURES = "() => { const { cuts, ghostSamples } = window.voiceAgent.state().figures; return [cuts, ghostSamples]; }"
+STOP_THRICE = """() => {
+  for (let i = 0; i < 2; i++) document.dispatchEvent(new KeyboardEvent('keydown', { code: 'Escape', bubbles: true }));
+  document.getElementById('stop').click();
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that may write e-mails, to an outbox folder."""
+    mail = ('mail.own=["home = Ada <ada@example.org>"]', 'mail.contacts=["anna = Anna Lee <anna@example.org>"]')
+    server = start_server(tmp_path_factory.mktemp("server"), *mail)
+    yield server
+    stop_server(server)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    return Reference(undisturbed(tmp_path_factory.mktemp("story")))
+
+
+BACKCHANNELS = {
+    "mm-hm": lambda: sounds("ah m hh ah m", "rms", RATE),
+    "okay": lambda: speak("okay", "rms", RATE),
+}
+needs_flite = pytest.mark.skipif(not has_flite(), reason="recognition is tested with flite's voices; flite is absent")
+
+
+def outbox(server: Server) -> list[Path]:
+    return sorted((server.folder / "voice-agent-outbox").rglob("*.eml"))
+
+
+def types(entries: list[Entry], prefix: str) -> list[str]:
+    return [entry.event.type for entry in entries if entry.event.type.startswith(prefix)]
+
+
+def tell(talk: TalkPage, after_ms: int) -> None:
+    """The story, until so far into it."""
+    talk.type("tell me a story")
+    talk.until(lambda: talk.mode() == "speaking", "the story")
+    talk.page.wait_for_timeout(after_ms)
+
+
+def ended(server: Server, replies: int) -> list[Entry]:
+    """The timeline, empty as long as fewer replies have ended."""
+    entries = server.entries()
+    return entries if len(payloads(entries, "reply.done")) >= replies else []
+
+
+def listen(talk: TalkPage, server: Server, sound: Pcm) -> None:
+    """Makes a sound, and again where a starved browser swallowed it."""
+    for _ in range(2):
+        talk.say_pcm(sound)
+        with suppress(AssertionError):
+            talk.until(lambda: payloads(server.entries(), "speech.started"), "that it hears something", 3)
+            return
+
+
+def say_until(talk: TalkPage, word: str, check: Callable[[], Any], what: str) -> None:
+    """Says it again, as a person would, where the machine was too slow to recognise it."""
+    for _ in range(2):
+        talk.say(word)
+        with suppress(AssertionError):
+            talk.until(check, what, 6)
+            return
+    talk.say(word)
+    talk.until(check, what)
+
+
+def assert_no_ghost_speech(talk: TalkPage, heard: Heard) -> None:
+    """Of the only cut that stood, the last: silence to the sample at the ear, and nothing old behind it."""
+    events = talk.gate_events()
+    closed = [event for event in events if event["type"] == "closed"][-1]
+    opened = next(event for event in events[events.index(closed) :] if event["type"] == "opened")
+    first, last = (round((at - heard.started_at) * heard.rate) for at in (closed["closedAt"], opened["at"]))
+    window = round(WINDOW_S * heard.rate)
+    before, silent = heard.ear[first - 25 * window : first - QUANTUM], heard.ear[first + QUANTUM : last]
+    assert before.any(), "it was speaking when it was cut"
+    assert silent.size > 0
+    assert not silent.any(), f"ghost speech: {np.count_nonzero(silent) / heard.rate * 1_000:.1f} ms at the ear"
+    quiet = heard.level(heard.remote[first:last]) < AUDIBLE
+    drained = np.convolve(quiet, np.ones(QUIET_WINDOWS), "valid").max(initial=0) == QUIET_WINDOWS
+    assert drained, "the rest of what was cut was still coming in when the gate opened for the next"
+    figures = talk.page.evaluate(FIGURES)
+    assert figures == [1, 0], "cuts and ghost samples, by the page's own figures"
+
+
+@needs_flite
+@pytest.mark.parametrize("word", BACKCHANNELS)
+def test_a_listener_s_word_lets_the_story_go_on_to_its_end(
+    server: Server, talk: TalkPage, story: Reference, word: str
+) -> None:
+    talk.page.evaluate(KEEP_PEERS)
+    talk.connect()
+    lost_ms = -talk.page.evaluate(LOST_MS)
+    talk.record()
+    tell(talk, 2_500)
+    listen(talk, server, BACKCHANNELS[word]())
+    entries = talk.until(lambda: ended(server, 1), "the end of the story", 60)
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    talk.page.wait_for_timeout(300)
+    heard = talk.recording()
+    lost_ms += talk.page.evaluate(LOST_MS)
+
+    assert payloads(entries, "speech.started"), "the word was heard"
+    judged = types(entries, "interruption.")
+    assert judged in ([], ["interruption.suspected", "interruption.dismissed"] * (len(judged) // 2)), judged
+    assert [stop.method for stop in payloads(entries, "playback.stop")] == ["complete"]
+    assert len(payloads(entries, "turn.end")) <= 1, "it is no turn"
+    assert len(talk.agent_texts()) == 1, "nothing is answered"
+    assert talk.page.locator("#items del.cut").count() == 0
+
+    found = continuity(resampled(heard.ear, heard.rate, 16_000), story)
+    cuts = [event for event in talk.gate_events() if event["type"] == "closed"]
+    assert found is not None, "the story was heard"
+    assert found.missing_ms is not None
+    assert found.missing_ms <= lost_ms, f"{found}; the browser itself lost {lost_ms:.0f} ms"
+    assert found.repeated_ms is not None
+    assert found.repeated_ms <= len(cuts) * WORD_MS
+    said = np.flatnonzero(heard.level(heard.microphone) > AUDIBLE)
+    assert heard.level(heard.ear)[said[-1] + 50 :].max() > AUDIBLE, "it went on behind the word"
+    assert not talk.errors
+
+
+def test_stop_stops_without_ghost_speech_and_the_next_question_is_answered(server: Server, talk: TalkPage) -> None:
+    talk.connect()
+    talk.record()
+    tell(talk, 2_500)
+    say_until(talk, "stop", lambda: payloads(server.entries(), "playback.stop"), "that it stops")
+    talk.until(lambda: ended(server, 2), "an answer to that")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    talk.type(QUESTION)
+    talk.until(lambda: any("Tokyo" in text for text in talk.agent_texts()), "the answer to the next question")
+    entries = talk.until(lambda: ended(server, 3), "the end of that answer")
+    talk.until(lambda: talk.mode() == "listening", "that it listens again")
+    heard = talk.recording()
+
+    story, *others = payloads(entries, "playback.stop")
+    assert story.heard_text
+    assert story.unheard_text
+    assert f"{story.heard_text} {story.unheard_text}".startswith("Once upon a time")
+    assert [stop.method for stop in others] == ["complete", "complete"]
+    assert len(payloads(entries, "interruption.confirmed")) == 1
+    assert [turn.text for turn in payloads(entries, "turn.end")][1:] == ["stop", QUESTION]
+    assert talk.page.locator("#items del.cut").count() == 1
+    assert_no_ghost_speech(talk, heard)
+    stopped = np.flatnonzero(heard.level(heard.microphone) > AUDIBLE)[-1]
+    assert (heard.level(heard.ear)[stopped:] > AUDIBLE).sum() > 50, "the answer was audible"
+    assert not talk.errors
+
+
+def test_two_escapes_and_the_button_at_once_are_one_stop(server: Server, talk: TalkPage) -> None:
+    talk.connect()
+    talk.record()
+    tell(talk, 2_000)
+    talk.page.evaluate(STOP_THRICE)
+    talk.until(lambda: talk.page.locator("#items del.cut").count() == 1, "the cut part")
+    talk.page.wait_for_timeout(1_000)
+    talk.type("what is seven times eight")
+    talk.until(lambda: any("56" in text for text in talk.agent_texts()), "the product")
+    entries = talk.until(lambda: ended(server, 2), "the end of the answer")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    heard = talk.recording()
+
+    assert len(payloads(entries, "control.stop")) == 3, "each arrived"
+    assert len(payloads(entries, "interruption.confirmed")) == 1
+    assert len(payloads(entries, "interruption.recorded")) == 1
+    story, answer = payloads(entries, "playback.stop")
+    assert story.unheard_text
+    assert answer.method == "complete", "the answer is not stopped by an old stop"
+    asked = [(event.reply_id, event.target) for event in payloads(entries, "cancel.requested")]
+    assert len(asked) == len(set(asked)), "nothing is cancelled twice"
+    assert sorted(asked) == sorted((event.reply_id, event.target) for event in payloads(entries, "cancel.ack"))
+    assert [event["type"] for event in talk.gate_events()][:2] == ["closed", "opened"]
+    assert_no_ghost_speech(talk, heard)
+    assert not types(entries, "error")
+    assert not talk.errors
+
+
+def ask_for_letter(talk: TalkPage, more: str = "") -> None:
+    """Types what to write, and waits for the card; the agent is about to read it out."""
+    talk.connect()
+    talk.record()
+    talk.type(LETTER + more)
+    talk.until(lambda: talk.page.locator(CARD).count() == 1, "the card")
+    card = talk.page.inner_text(CARD)
+    assert "send email" in card
+    assert "Anna Lee" in card
+    assert "ighthouse" in card
+
+
+def yes_by_voice(server: Server, talk: TalkPage) -> None:
+    """Says it, behind the whole question. What a starved machine takes for another word withdraws the
+    e-mail; a person then asks for it once more."""
+    for attempt in (1, 2, 3):
+        settled = 2 * attempt
+        say_until(talk, "yes", lambda so=settled: types(server.entries(), "action.")[so - 1 :], "a verdict")
+        if "action.confirmed" in types(server.entries(), "action."):
+            return
+        talk.until(lambda so=settled: ended(server, so), "what it says to that other word")
+        talk.type("send it")
+        talk.until(lambda so=settled: ended(server, so + 1), "the end of the question")
+        talk.until(lambda: talk.mode() == "listening", "that it listens")
+    raise AssertionError("three times yes was not understood")
+
+
+def test_an_email_is_read_out_and_goes_out_once_on_yes(server: Server, talk: TalkPage) -> None:
+    before = outbox(server)
+    ask_for_letter(talk)
+    talk.until(lambda: ended(server, 1), "the end of the question")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    asked = talk.recording()
+    assert (asked.level(asked.ear) > AUDIBLE).sum() > 50, "a question of at least a second was heard"
+    assert outbox(server) == before, "nothing goes out unasked"
+    yes_by_voice(server, talk)
+    talk.until(lambda: any("outbox" in text for text in talk.agent_texts()), "that it tells how it ended")
+    talk.until(lambda: talk.page.locator(CARD).count() == 0, "that the card is gone")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    entries = server.entries()
+
+    sent = [path for path in outbox(server) if path not in before]
+    assert len(sent) == 1
+    letter = sent[0].read_text()
+    assert "anna@example.org" in letter
+    assert "ighthouse" in letter
+    *withdrawn, _, _, _, _ = actions = types(entries, "action.")
+    assert actions[-4:] == ["action.proposed", "action.confirmed", "action.started", "action.committed"]
+    assert withdrawn == ["action.proposed", "action.rejected"] * (len(withdrawn) // 2), "and nothing else was done"
+    order = ["action.proposed", "playback.stop", "action.confirmed"]
+    recent = [entry.event.type for entry in entries if entry.event.type in order]
+    assert recent[recent.index("action.confirmed") - 2 :][:3] == order, "confirmed only behind the whole question"
+    assert not talk.errors
+
+
+@pytest.mark.parametrize("word", ["no", "stop"])
+def test_interrupting_the_question_sends_nothing_and_closes_the_card(server: Server, talk: TalkPage, word: str) -> None:
+    before = outbox(server)
+    ask_for_letter(talk, MORE)
+    talk.until(lambda: talk.mode() == "speaking", "the question")
+    talk.page.wait_for_timeout(700)
+    say_until(talk, word, lambda: talk.page.locator(CARD).count() == 0, "that the card is gone")
+    talk.until(lambda: ended(server, 2), "an answer to that")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    talk.type("yes")
+    entries = talk.until(lambda: ended(server, 3), "an answer to a yes that comes too late")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    heard = talk.recording()
+
+    assert payloads(entries, "playback.stop")[0].unheard_text, "the question was cut"
+    assert types(entries, "action.") == ["action.proposed", "action.rejected"]
+    assert outbox(server) == before
+    assert talk.page.locator(CARD).count() == 0
+    assert_no_ghost_speech(talk, heard)
+    assert not talk.errors
+
+
+def test_the_card_s_button_sends_it_once(server: Server, talk: TalkPage) -> None:
+    before = outbox(server)
+    talk.connect()
+    talk.type(LETTER)
+    accept = talk.page.locator(f"{CARD} [data-accept=true]")
+    talk.until(lambda: accept.count() == 1, "the card")
+    accept.dblclick(force=True)
+    talk.until(lambda: talk.page.locator(CARD).count() == 0, "that the card is gone")
+    talk.until(lambda: "action.committed" in types(server.entries(), "action."), "that it is done")
+    talk.until(lambda: any("outbox" in text for text in talk.agent_texts()), "that it says so")
+    talk.until(lambda: talk.mode() == "listening", "that it listens")
+    assert len(outbox(server)) == len(before) + 1
+    done = ["action.proposed", "action.confirmed", "action.started", "action.committed"]
+    assert types(server.entries(), "action.") == done
+    assert not talk.errors
