@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import socket
 from pathlib import Path
 
 from agent.errors import StoreError
@@ -46,7 +45,7 @@ def owner_beside(path: Path) -> Owner:
         return Owner(_kept_name(descriptor), descriptor)
     except BlockingIOError:
         os.close(descriptor)
-        return Owner(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
+        return Owner(f"second-{secrets.token_hex(8)}")
     except OSError as error:
         os.close(descriptor)
         raise _unusable(beside, error) from error
@@ -56,7 +55,7 @@ def _kept_name(descriptor: int) -> str:
     """The name in the locked file; a new one, durable before it is used, if there is none."""
     name = os.read(descriptor, 1_000).decode(errors="replace").strip()
     if not name:
-        name = f"{socket.gethostname()}-{secrets.token_hex(8)}"
+        name = f"first-{secrets.token_hex(8)}"
         os.write(descriptor, f"{name}\n".encode())
         os.fsync(descriptor)
     return name
