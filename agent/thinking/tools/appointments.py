@@ -174,7 +174,8 @@ SKILL = Skill(
         Intent("(add|put|schedule) [a|an|my|the] {title} [with {guest:person}] on {day} at {when} "
                "[to|on|in] [my calendar]", _add, loose=True),
         Intent("(add|put|schedule) [a|an|my|the] {title} {when} (to|on|in) (my|the) calendar", _add, loose=True),
-        Intent("(add|put) [a|an|my|the] {title} (to|on|in) (my|the) calendar (on|for|at) {when}", _add, loose=True),
+        Intent("(add|put) [a|an|my|the] {title} [with {guest:person}] (to|on|in) (my|the) calendar [on|for|at] {when}",
+               _add, loose=True),
         Intent("what is on my calendar", _list),
         Intent("what is on my calendar {day}", _list, limit=20),
         Intent("what is on my calendar (for|on) {day}", _list, loose=True),

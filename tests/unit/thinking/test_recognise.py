@@ -221,6 +221,7 @@ def test_people_of_the_address_book_can_be_named() -> None:
         ("what do i have to do", "read_list"), ("what do i have tomorrow", "list_appointments"),
         ("add milk to my shopping list", "add_to_list"),
         ("add lunch to my calendar at noon", "add_appointment"), ("put lunch on my to do list", "add_to_list"),
+        ("put lunch with anna on my calendar tomorrow at noon", "add_appointment"),
         ("remind me to send an email to anna at noon", "set_timer"), ("note that i should email anna", "add_note"),
         ("email", ""), ("send it", ""), ("undo the dishwasher", ""), ("change it to monday", ""),
         ("send an email to anna saying hello", "send_email"), ("Email bob that I can't come today", "send_email"),
