@@ -36,7 +36,10 @@ export class WebSocketLink {
         this.messages += 1;
         if (typeof event.data !== 'string') return this.play(event.data);
         const message = this.ready ? null : parseMessage(event.data);
-        if (message?.kind === 'error') refusal = new ServerError(message.code, message.message, 0);
+        if (message?.kind === 'error') {
+          refusal = new ServerError(message.code, message.message, 0); // told once the socket closes
+          return undefined;
+        }
         if (message?.kind !== 'hello') return this.handlers.message(event.data);
         this.ready = true;
         this.handlers.message(event.data);

@@ -57,3 +57,24 @@ test('a call that is hung up while the agent answers the offer is ended there to
   assert.deepEqual(asked, ['POST http://localhost/calls', 'DELETE http://localhost/calls/c1']);
   assert.deepEqual(tried, [], 'and it is not called another way');
 });
+
+test('why a WebSocket is refused is told as the reason that the call failed, and not a second time', async () => {
+  let socket;
+  globalThis.WebSocket = class extends EventTarget {
+    constructor() {
+      super();
+      socket = this;
+    }
+    close() {}
+  };
+  delete globalThis.RTCPeerConnection;
+  const told = [];
+  const call = new Call({ socketUrl: 'ws://localhost/ws' }, {}, { trying() {}, error: (code) => told.push(code) });
+  const connecting = call.connect(null);
+  await new Promise((done) => setTimeout(done));
+  const refusal = { type: 'error', payload: { code: 'limit', message: 'full' } };
+  socket.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(refusal) }));
+  socket.dispatchEvent(Object.assign(new Event('close'), { reason: 'full' }));
+  await assert.rejects(connecting, { code: 'limit', message: 'full' });
+  assert.deepEqual(told, []);
+});

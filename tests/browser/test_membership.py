@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,21 +99,29 @@ def test_a_page_that_gave_way_to_its_double_shows_what_is_going_on_once_it_is_ba
     wait_idle(server)
 
 
-def test_what_was_set_in_a_conversation_is_still_set_after_a_lost_connection(tmp_path: Path, browser: Browser) -> None:
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may stop and start again."""
     server = start_server(tmp_path)
+    yield server
+    stop_server(server)
+
+
+def test_what_was_set_in_a_conversation_is_still_set_after_a_lost_connection(
+    own_server: Server, browser: Browser
+) -> None:
     context = browser.new_context(bypass_csp=True)
-    talk = TalkPage(context.new_page(), server.url)
+    talk = TalkPage(context.new_page(), own_server.url)
     talk.connect(microphone=False)
     shown = "() => window.voiceAgent.state().settings['vad.hangover_ms']"
     talk.page.evaluate("() => window.voiceAgent.send('settings.changed', { changes: { 'vad.hangover_ms': 250 } })")
     talk.until(lambda: talk.page.evaluate(shown) == 250, "the change")
-    stop_server(server)
+    stop_server(own_server)
     talk.until(lambda: phase(talk) != "connected", "the loss")
-    again = start_server(tmp_path, f"server.port={urlsplit(server.url).port}")
+    own_server.process = start_server(own_server.folder, f"server.port={urlsplit(own_server.url).port}").process
     talk.until(lambda: phase(talk) == "connected", "the call", 40)
     assert talk.page.evaluate(shown) == 250
     talk.page.click("#hangup")
     talk.connect(microphone=False)
     talk.until(lambda: talk.page.evaluate(shown) == 100, "a new conversation, as the agent is configured")
     context.close()
-    stop_server(again)
