@@ -32,6 +32,8 @@ OUTPUT_LATENCY_MS = 120
 MAX_AUDIO_BYTES = OUTPUT_RATE // 10 * 2
 MAX_AUDIO_PER_S = 2 * OUTPUT_RATE
 """Samples a second that are taken; real time is half of it."""
+MAX_AUDIO_BURST = 12 * OUTPUT_RATE
+"""Samples that are taken at once: what waits in the network while this machine stands still."""
 HUNG_UP = "hang up"
 """Why a client closes the socket (with code 1000) for good; whatever else ends it, the session waits."""
 SEND_S = 5.0
@@ -59,7 +61,7 @@ class WebSocketPeer:
         self._limits = settings.limits
         self._clock = clock
         self._frames = FrameClock(clock)
-        self._audio = wire.TokenBucket(MAX_AUDIO_PER_S)
+        self._audio = wire.TokenBucket(MAX_AUDIO_PER_S, MAX_AUDIO_BURST)
         self._sending = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._reason = ""

@@ -115,17 +115,17 @@ class _Changes(_Said):
 
 
 class TokenBucket:
-    """At most `rate_per_s` units (messages, samples) a second on average, and as many at once."""
+    """At most `rate_per_s` units (messages, samples) a second on average, and at once `burst`, or a second's."""
 
-    def __init__(self, rate_per_s: float) -> None:
+    def __init__(self, rate_per_s: float, burst: float = 0.0) -> None:
         self._rate_per_s = rate_per_s
-        self._tokens = rate_per_s
+        self._burst = self._tokens = burst or rate_per_s
         self._seen_us = 0
 
     def take(self, now_us: int, units: int = 1) -> bool:
         """Whether so many more may come now."""
         gained = max(now_us - self._seen_us, 0) * self._rate_per_s / 1_000_000
-        self._tokens = min(self._tokens + gained, self._rate_per_s)
+        self._tokens = min(self._tokens + gained, self._burst)
         self._seen_us = now_us
         if self._tokens < units:
             return False

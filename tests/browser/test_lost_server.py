@@ -39,6 +39,7 @@ def calling(browser: Browser, server: Server, *, webrtc: bool) -> Iterator[TalkP
     talk.type("what is seven times eight")
     talk.until(lambda: any("56" in text for text in talk.agent_texts()), "the product")
     talk.until(lambda: talk.mode() == "listening", "the end of the answer")
+    talk.until(lambda: not any("Not spoken" in text for text in talk.agent_texts()), "that all of it was spoken")
     yield talk
     context.close()
 

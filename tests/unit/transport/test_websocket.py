@@ -111,13 +111,28 @@ def test_refusals(fakes):
     run(body, sessions, Settings(server=Server(token="t")))  # noqa: S106
 
 
+def test_what_waited_in_the_network_is_taken_at_once(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        async with connected(url) as back:
+            await fakes.until(lambda: back.messages)
+            call = sessions.calls[back.messages[0]["payload"]["session_id"]]
+            for _ in range(100):
+                await back.socket.send(bytes(3_200))
+            await fakes.until(lambda: sum(pcm.size for _, pcm in call.heard) == 160_000)
+            assert "error" not in back.types()
+
+    run(body, sessions)
+
+
 def test_too_much_is_the_end_of_that_call(fakes):
     sessions = fakes.Sessions()
 
     async def body(url, app):
         async with connected(url) as flooding, connected(url) as big, connected(url) as good:
             await fakes.until(lambda: good.messages and big.messages and flooding.messages)
-            for _ in range(60):
+            for _ in range(200):
                 await flooding.socket.send(bytes(3_200))
             await fakes.until(lambda: flooding.socket.close_code is not None)
             await big.socket.send("x" * 10_000_000)
