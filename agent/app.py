@@ -43,7 +43,7 @@ from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.thinking.tools.office import Office
 from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.memory import MemoryStore
 from agent.timeline.owner import ALONE, Owner, owner_beside
 from agent.timeline.reading import ended, read_all

@@ -46,7 +46,7 @@ from agent.speaking.port import Tts
 from agent.thinking.loop import ThinkingLoop
 from agent.thinking.port import Brain, Tool, UserContext
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.log import Timeline
 from agent.timeline.projections.context import messages
 from agent.timeline.store import Store

@@ -35,7 +35,7 @@ class TurnStart(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnd(Decision):
-    """The turn is the user's last word for now. `evidence` says what ended it.
+    """The user has said what there was to say. `evidence` says what ended it.
 
     `text` is empty for a false turn (noise, nothing recognised).
     """

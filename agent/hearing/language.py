@@ -18,6 +18,7 @@ from pathlib import Path
 
 NOVELTY = 0.2
 FILLERS = ("uh", "um", "hm", "hmm", "mhm", "uh-huh")
+"""Hesitations and listener's sounds; no skill has a sentence with them."""
 FILLER_WEIGHT = 0.05
 """How often, against the plain sentence, one is begun with a filler."""
 _NOT_SPOKEN = re.compile(r"[^a-z' -]+")

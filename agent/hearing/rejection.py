@@ -13,8 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.hearing.language import FILLERS
+
 SILENCES = frozenset({"<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]", "(NULL)"})
-FILLERS = frozenset({"uh", "um", "hm", "hmm", "mhm", "uh-huh"})
 
 LONGEST_WORD_FRAMES = 120
 BORDER = 4.0
@@ -68,5 +69,5 @@ def confidence(domain: BestPath, general: BestPath) -> float:
         return 0.0  # one of the two heard nothing at all
     gain = (domain.score - general.score) / len(frames)
     agreement = sum(a == b for a, b in frames) / len(frames)
-    border = FILLER_BORDER if set(domain.text.split()) <= FILLERS else BORDER
+    border = FILLER_BORDER if set(domain.text.split()).issubset(FILLERS) else BORDER
     return 1.0 / (1.0 + math.exp(-SLOPE * (gain + AGREEMENT_GAIN * agreement - border)))

@@ -48,6 +48,20 @@ Sink = Callable[[NDArray[np.int16], list[WordStart]], bool]
 """Takes audio, int16 mono at the engine's rate, and the words begun; false stops the engine."""
 
 
+def _private_copy() -> ctypes.CDLL:
+    original = Path(espeakng_loader.get_library_path())
+    try:
+        with tempfile.TemporaryDirectory(prefix="voice-agent-", ignore_cleanup_errors=True) as folder:
+            # Once it is loaded its file may go; a killed process leaves none behind.
+            return ctypes.CDLL(shutil.copy(original, folder))
+    except OSError:
+        pass  # a temporary folder that may not hold programs: the original does, less repeatably
+    try:
+        return ctypes.CDLL(str(original))
+    except OSError as error:
+        raise TtsError(f"espeak-ng cannot be loaded ({error}); reinstall the package espeakng-loader") from error
+
+
 class EspeakLibrary:
     """One engine with state of its own.
 
@@ -59,8 +73,7 @@ class EspeakLibrary:
 
     def __init__(self, voice: str, pitch: int) -> None:
         """Raises `TtsError` when the library, its data or the voice is missing."""
-        self._folder = tempfile.TemporaryDirectory(prefix="voice-agent-", ignore_cleanup_errors=True)
-        self._library = self._load()
+        self._library = _private_copy()
         data = str(espeakng_loader.get_data_path())
         self.sample_rate = int(
             self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data.encode(), _INITIALIZE_DONT_EXIT)
@@ -74,18 +87,6 @@ class EspeakLibrary:
         self._failure: BaseException | None = None
         self._callback = _Callback(self._on_audio)  # kept here, or it would be freed under the library
         self._library.espeak_SetSynthCallback(self._callback)
-
-    def _load(self) -> ctypes.CDLL:
-        original = Path(espeakng_loader.get_library_path())
-        try:
-            copy = shutil.copy(original, Path(self._folder.name) / original.name)
-            return ctypes.CDLL(str(copy))
-        except OSError:
-            pass  # a temporary folder that may not hold programs: the original does, less repeatably
-        try:
-            return ctypes.CDLL(str(original))
-        except OSError as error:
-            raise TtsError(f"espeak-ng cannot be loaded ({error}); reinstall the package espeakng-loader") from error
 
     def speak(self, text: str, words_per_minute: int, sink: Sink) -> None:
         """Say `text`, as plain text without markup, into `sink`. Raises `TtsError`."""

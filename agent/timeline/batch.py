@@ -16,7 +16,7 @@ from agent.conversation.events import Json
 from agent.errors import ActionConflict, CauseUnknown, EventIdReused, SeqConflict, StoreError, Truncated
 from agent.timeline.codec import dump_value, payload_of
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease, SessionRow, check_writer
+from agent.timeline.leases import Lease, SessionRow, check_writer
 
 
 class Known(NamedTuple):

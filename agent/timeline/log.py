@@ -15,7 +15,7 @@ from agent.conversation.decisions import Decision
 from agent.conversation.events import Event, OwnerChanged
 from agent.errors import Indeterminate, LimitReached, StoreError, Unavailable
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.store import Store
 
 RETRY_S = 0.2

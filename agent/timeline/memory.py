@@ -9,20 +9,10 @@ from datetime import datetime, timedelta
 from agent.clock import Clock
 from agent.conversation.events import Json
 from agent.errors import StoreError
+from agent.timeline import leases
 from agent.timeline.batch import Known, admitted, check_readable, check_transition, known_entry, session_of
 from agent.timeline.entry import Entry
-from agent.timeline.lease import (
-    Lease,
-    SessionRow,
-    check_snapshot,
-    check_truncation,
-    granted,
-    iso_ms,
-    not_deleted,
-    owner_changed,
-    released,
-    renewed,
-)
+from agent.timeline.leases import Lease, SessionRow
 from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 from agent.timeline.subscription import News, follow
 
@@ -105,8 +95,8 @@ class MemoryStore:
     async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = "") -> Lease:
         """See `Store.acquire`."""
         session, now = self._find(session_id), self._now()
-        row = granted(session.row, owner, ttl_s, user, now)
-        entry = owner_changed(row, session.entries[-1] if session.entries else None, now)
+        row = leases.granted(session.row, owner, ttl_s, user, now)
+        entry = leases.owner_changed(row, session.entries[-1] if session.entries else None, now)
         self._check_room(1)
         session.row = row
         self._extend(session, [entry])
@@ -115,20 +105,20 @@ class MemoryStore:
     async def renew(self, lease: Lease) -> Lease:
         """See `Store.renew`."""
         session = self._find(lease.session_id)
-        session.row = renewed(session.row, lease, self._now())
+        session.row = leases.renewed(session.row, lease, self._now())
         return session.row.lease()
 
     async def release(self, lease: Lease) -> None:
         """See `Store.release`."""
         session = self._find(lease.session_id)
-        session.row = released(session.row, lease)
+        session.row = leases.released(session.row, lease)
 
     # ── snapshots and truncation ─────────────────────────────────────────────────────────
 
     async def snapshot(self, lease: Lease, seq: int, blob: bytes) -> None:
         """See `Store.snapshot`."""
         session = self._find(lease.session_id)
-        check_snapshot(session.row, lease, seq)
+        leases.check_snapshot(session.row, lease, seq)
         if session.snapshot is None or session.snapshot.seq <= seq:
             session.snapshot = Snapshot(seq, bytes(blob))
 
@@ -139,7 +129,7 @@ class MemoryStore:
     async def truncate(self, lease: Lease, through: int) -> None:
         """See `Store.truncate`."""
         session = self._find(lease.session_id)
-        check_truncation(session.row, lease, through, session.snapshot.seq if session.snapshot else 0)
+        leases.check_truncation(session.row, lease, through, session.snapshot.seq if session.snapshot else 0)
         gone = max(through + 1 - session.row.first_seq, 0)
         for entry in session.entries[:gone]:
             session.ids[entry.event.event_id] = known_entry(entry)
@@ -153,12 +143,12 @@ class MemoryStore:
     ) -> None:
         """See `Store.presence_set`."""
         session, now = self._find(session_id), self._now()
-        not_deleted(session.row)
+        leases.not_deleted(session.row)
         present = session.presence = {key: one for key, one in session.presence.items() if one.expires > now}
         if state is None:
             present.pop(device_id, None)
         else:
-            since = present[device_id].since if device_id in present else iso_ms(now)
+            since = present[device_id].since if device_id in present else leases.iso_ms(now)
             present[device_id] = Presence(device_id, dict(state), since, now + timedelta(seconds=ttl_s))
         self._sessions[session_id] = session
 
@@ -199,7 +189,7 @@ class MemoryStore:
         """See `Store.retain`."""
         self._check_open()
         rows, now = [session.row for session in self._sessions.values() if session.row.last_seq], self._now()
-        old = sorted(row.session_id for row in rows if row.touched < iso_ms(before) and not row.held(now))
+        old = sorted(row.session_id for row in rows if row.touched < leases.iso_ms(before) and not row.held(now))
         for session_id in old:
             await self.delete(session_id)
         return old

@@ -18,7 +18,7 @@ from agent.errors import Indeterminate, StoreError, Unavailable
 from agent.timeline import sqlite_reads, sqlite_writes
 from agent.timeline.batch import session_of
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.sqlite_file import explain, open_reader, open_writer
 from agent.timeline.sqlite_writer import SqliteWriter
 from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession

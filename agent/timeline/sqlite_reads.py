@@ -9,7 +9,7 @@ from agent.errors import StoreError, WireError
 from agent.timeline.batch import check_readable
 from agent.timeline.codec import load_value
 from agent.timeline.entry import Entry
-from agent.timeline.lease import moment_of, unix_us
+from agent.timeline.leases import moment_of, unix_us
 from agent.timeline.sqlite_rows import COLUMNS, entry_of, load_session
 from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 

@@ -9,7 +9,7 @@ from agent.errors import StoreError, WireError
 from agent.timeline.batch import Known, known_entry
 from agent.timeline.codec import dump_value, event_from, load_value, payload_of, role_of
 from agent.timeline.entry import Entry
-from agent.timeline.lease import SessionRow
+from agent.timeline.leases import SessionRow
 
 COLUMNS = "session_id, seq, event_id, ts, t_ms, now_us, role, type, source, turn_id, parent_event_id, payload"
 INSERT_ENTRY = f"INSERT INTO entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608

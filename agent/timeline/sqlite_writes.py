@@ -11,22 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from agent.conversation.events import Json
+from agent.timeline import leases
 from agent.timeline.batch import admitted, check_transition, known_entry
 from agent.timeline.codec import dump_value
 from agent.timeline.entry import Entry
-from agent.timeline.lease import (
-    Lease,
-    SessionRow,
-    check_snapshot,
-    check_truncation,
-    granted,
-    iso_ms,
-    not_deleted,
-    owner_changed,
-    released,
-    renewed,
-    unix_us,
-)
+from agent.timeline.leases import Lease, SessionRow
 from agent.timeline.sqlite_rows import (
     COLUMNS,
     INSERT_ENTRY,
@@ -107,15 +96,15 @@ def acquire(
     connection: sqlite3.Connection, session_id: str, owner: str, ttl_s: float, user: str, now: datetime
 ) -> Lease:
     """See `Store.acquire`."""
-    row = granted(load_session(connection, session_id), owner, ttl_s, user, now)
-    entry = owner_changed(row, last_entry(connection, session_id), now)
+    row = leases.granted(load_session(connection, session_id), owner, ttl_s, user, now)
+    entry = leases.owner_changed(row, last_entry(connection, session_id), now)
     _extend(connection, row, [entry])
     return row.with_entries([entry]).lease()
 
 
 def renew(connection: sqlite3.Connection, lease: Lease, now: datetime) -> Lease:
     """See `Store.renew`."""
-    row = renewed(load_session(connection, lease.session_id), lease, now)
+    row = leases.renewed(load_session(connection, lease.session_id), lease, now)
     save_session(connection, row)
     return row.lease()
 
@@ -124,12 +113,12 @@ def release(connection: sqlite3.Connection, lease: Lease) -> None:
     """See `Store.release`."""
     row = load_session(connection, lease.session_id)
     if row.last_seq:
-        save_session(connection, released(row, lease))
+        save_session(connection, leases.released(row, lease))
 
 
 def snapshot(connection: sqlite3.Connection, lease: Lease, seq: int, blob: bytes) -> None:
     """See `Store.snapshot`."""
-    check_snapshot(load_session(connection, lease.session_id), lease, seq)
+    leases.check_snapshot(load_session(connection, lease.session_id), lease, seq)
     if seq >= _snapshot_seq(connection, lease.session_id):
         values = (lease.session_id, seq, blob)
         connection.execute("INSERT OR REPLACE INTO snapshots (session_id, seq, blob) VALUES (?, ?, ?)", values)
@@ -144,7 +133,7 @@ def truncate(connection: sqlite3.Connection, lease: Lease, through: int) -> None
     """See `Store.truncate`."""
     session_id = lease.session_id
     row = load_session(connection, session_id)
-    check_truncation(row, lease, through, _snapshot_seq(connection, session_id))
+    leases.check_truncation(row, lease, through, _snapshot_seq(connection, session_id))
     gone = [entry_of(found) for found in connection.execute(_TO_TRUNCATE, (session_id, through))]
     known = [(session_id, entry.event.event_id, *known_entry(entry)) for entry in gone]
     connection.executemany("INSERT INTO past_ids (session_id, event_id, seq, digest) VALUES (?, ?, ?, ?)", known)
@@ -161,14 +150,16 @@ def presence_set(
     now: datetime,
 ) -> None:
     """See `Store.presence_set`."""
-    not_deleted(load_session(connection, session_id))
+    leases.not_deleted(load_session(connection, session_id))
     line = dump_value(dict(state)) if state is not None else None
-    connection.execute("DELETE FROM presence WHERE session_id = ? AND expires_us <= ?", (session_id, unix_us(now)))
+    connection.execute(
+        "DELETE FROM presence WHERE session_id = ? AND expires_us <= ?", (session_id, leases.unix_us(now))
+    )
     if line is None:
         connection.execute("DELETE FROM presence WHERE session_id = ? AND device_id = ?", (session_id, device_id))
         return
-    expires_us = unix_us(now + timedelta(seconds=ttl_s))
-    connection.execute(_SET_PRESENCE, (session_id, device_id, line, iso_ms(now), expires_us))
+    expires_us = leases.unix_us(now + timedelta(seconds=ttl_s))
+    connection.execute(_SET_PRESENCE, (session_id, device_id, line, leases.iso_ms(now), expires_us))
 
 
 def delete(connection: sqlite3.Connection, session_id: str) -> bool:
@@ -185,7 +176,7 @@ def delete(connection: sqlite3.Connection, session_id: str) -> bool:
 
 def retain(connection: sqlite3.Connection, before: datetime, now: datetime) -> list[str]:
     """See `Store.retain`."""
-    found = connection.execute(_OLD, (iso_ms(before), unix_us(now))).fetchall()
+    found = connection.execute(_OLD, (leases.iso_ms(before), leases.unix_us(now))).fetchall()
     old: list[str] = sorted(session_id for (session_id,) in found)
     for session_id in old:
         delete(connection, session_id)

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from agent.conversation.events import Json
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from agent.errors import Indeterminate, StoreError, Unavailable
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.store import Store
 
 TTL_S = 30.0

@@ -123,13 +123,7 @@ def assert_no_ghost_speech(talk: TalkPage, heard: Heard) -> None:
 
 
 @needs_flite
-@pytest.mark.parametrize(
-    "word",
-    [
-        pytest.param("mm-hm", marks=pytest.mark.xfail(strict=False, reason="hummed, it is sometimes heard as words")),
-        "okay",
-    ],
-)
+@pytest.mark.parametrize("word", list(BACKCHANNELS))
 def test_a_listener_s_word_lets_the_story_go_on_to_its_end(
     server: Server, talk: TalkPage, story: Reference, word: str
 ) -> None:

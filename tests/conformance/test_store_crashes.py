@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import HeldByOther, Indeterminate
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.store import Store
 from tests.conformance.store_backends import (
     Backend,

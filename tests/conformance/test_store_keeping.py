@@ -14,7 +14,7 @@ from agent.conversation.events import TextInput
 from agent.errors import CauseUnknown, EventIdReused, Fenced, SeqConflict, StoreError, Truncated
 from agent.timeline.codec import loads
 from agent.timeline.export import jsonl
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.store import Presence, Snapshot, Store
 from tests.conformance.store_backends import Backend, entries, entry, every_store, with_rivals, with_store
 

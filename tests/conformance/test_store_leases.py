@@ -13,7 +13,7 @@ from agent.clock import VIRTUAL_EPOCH
 from agent.conversation.events import OwnerChanged, TextInput
 from agent.errors import CauseUnknown, EventIdReused, Fenced, HeldByOther, SeqConflict, StoreError
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.store import Store, StoredSession
 from tests.conformance.store_backends import Backend, entries, entry, every_store, with_rivals, with_store
 

@@ -16,7 +16,7 @@ from agent.clock import VIRTUAL_EPOCH, Clock, run_virtual
 from agent.conversation.events import TextInput
 from agent.errors import StoreError
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.memory import MemoryStore
 from agent.timeline.store import Store
 from tests.conformance.store_backends import Backend, entry, every_store_but_memory

@@ -27,7 +27,7 @@ from agent.thinking.port import Brain, Call, Delta, Prompt, Tool, ToolContext, T
 from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools
 from agent.timeline.entry import Entry
-from agent.timeline.lease import Lease
+from agent.timeline.leases import Lease
 from agent.timeline.memory import MemoryStore
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.sqlite import SqliteStore
