@@ -118,7 +118,6 @@ class EspeakLibrary:
     def close(self) -> None:
         """Free what the engine holds; the object is of no use afterwards."""
         self._library.espeak_Terminate()
-        self._folder.cleanup()
 
 
 def _word_starts(events: ctypes._Pointer[_Event]) -> list[WordStart]:
