@@ -447,6 +447,7 @@ Object.assign(window, { voiceAgent: {
   audio: () => audio && { context: audio.context, gate: audio.gate, microphone: audio.microphone, remote: audio.remote },
 } });
 
+document.getElementById('unloaded')?.remove();
 if (membership.waits) void connect(membership.kept.microphone);
 else loadConfig().catch((error) => dispatch(local('connection', { phase: 'failed', transport: '', message: messageOf(error) })));
 draw();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,7 +63,8 @@ class SpeechDetector:
 
     def _judge(self, frame: Pcm, ago_samples: int, heard_us: int) -> Frame:
         self._window = np.concatenate((self._window, frame))[-WINDOW_SAMPLES:]
-        rms = float(np.sqrt(np.mean(np.square(frame, dtype=np.float32))))
+        samples = frame.astype(np.float32)
+        rms = math.sqrt(float(samples @ samples) / samples.size)
         gate, probability = self._gate, self._vad.probability(frame)
         verdict = self._verdict(frame, heard_us - ago_samples * 1_000_000 // HEARING_RATE, probability, rms)
         edge = gate.step(probability, rms, verdict)

@@ -50,7 +50,7 @@ def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
         outward.flush()
 
 
-NICENESS = 5
+NICENESS = 19
 
 
 def main() -> None:

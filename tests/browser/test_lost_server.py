@@ -102,3 +102,16 @@ def test_a_frozen_server_is_noticed_and_waited_for(server: Server, browser: Brow
             server.process.send_signal(signal.SIGCONT)
         talk.until(lambda: connected(talk), "life", 40)
         ask_again(talk)
+
+
+def test_a_page_that_lacks_a_part_says_so(server: Server, browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/latency.js", lambda route: route.abort())
+    page.goto(server.url)
+    page.get_by_text("did not arrive").wait_for(state="visible", timeout=10_000)
+    page.unroute("**/latency.js")
+    page.reload()
+    page.wait_for_function("() => window.voiceAgent")
+    assert page.locator("#unloaded").count() == 0
+    context.close()
