@@ -29,6 +29,7 @@ from agent.conversation.events import (
     DeviceJoined,
     Event,
     Fault,
+    OwnerChanged,
     SessionClosed,
     SessionCreated,
     SessionResumed,
@@ -37,7 +38,7 @@ from agent.conversation.events import (
 )
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
-from agent.errors import Fenced, LimitReached, SettingsError
+from agent.errors import ActionConflict, Fenced, LimitReached, SettingsError
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
 from agent.settings import Settings
@@ -56,6 +57,7 @@ MAX_INBOX = 1_000
 """Facts that one step may cause in turn; more is a loop of the program with itself."""
 MAX_UNDISPATCHED = 64
 CLOSE_TIMEOUT_S = 5.0
+NEVER_BEGUN = "the agent was restarted before it began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._to_act: deque[Entry] = deque()
         self._act_news = asyncio.Event()
+        self._never_begun: list[ActionStarted] = []
+        """Whose start was lost with the process that this one takes the place of."""
         self._user: DeviceJoined | None = None
         self._set_speed: tuple[float, float] | None = None
         """The speed set in this conversation, and the one that was preferred then."""
@@ -270,8 +274,8 @@ class Session:
     # ── life ─────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Until the session is closed (a `SessionClosed` fact) or cancelled. Raises `Fenced` when it has another
-        owner, with whom it goes on."""
+        """Until the session is closed (a `SessionClosed` fact) or cancelled. Raises `Fenced` or `ActionConflict` when
+        it has another owner, with whom it goes on."""
         self._open()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -295,7 +299,7 @@ class Session:
                     task.cancel()
             if self._failure is not None:
                 raise self._failure
-        except* Fenced:
+        except* (Fenced, ActionConflict):
             self._resting = True
             raise
         finally:
@@ -341,6 +345,17 @@ class Session:
 
     def _open(self) -> None:
         if self._begun:
+            for start in self._never_begun:
+                self.post(
+                    ToolResult(
+                        source="driver",
+                        reply_id=start.reply_id,
+                        call_id=start.call_id,
+                        ok=False,
+                        error_class="unreachable",
+                        message=NEVER_BEGUN,
+                    )
+                )
             self.post(SessionResumed(source="driver"))
             return
         settings = self.settings
@@ -358,9 +373,13 @@ class Session:
         """Continue a stored session, before `run`: the core's state is a replay of its facts."""
         if not entries:
             return
+        cause_id, decided, stored = "", tuple[Decision, ...](), list[Event]()
         for entry in entries:
-            if entry.role == "fact":
-                self._core.handle(entry.event, entry.now_us, entry.seq)
+            if entry.role == "decision":
+                stored.append(entry.event)
+            elif not isinstance(entry.event, OwnerChanged):
+                cause_id, stored = entry.event.event_id, []
+                decided = self._core.handle(entry.event, entry.now_us, entry.seq)
                 self._observe(entry.event)
             if isinstance(entry.event, SettingsChanged):
                 self._change_settings(entry.event)  # what has become impossible since is left out
@@ -370,6 +389,15 @@ class Session:
         since_us = max((self._clock.wall() - started) // timedelta(microseconds=1), entries[-1].now_us)
         self._base_us = self._clock.now_us() - since_us
         self.timeline.load(entries, started)
+        if list(decided[: len(stored)]) == stored:
+            self._complete(decided[len(stored) :], cause_id, entries[-1].now_us)
+
+    def _complete(self, lost: Sequence[Decision], cause_id: str, now_us: int) -> None:
+        """Record what the last step decided and the process did not live to store. An action that it would have
+        started has not begun: only a start that was stored is dispatched."""
+        for decision in lost:
+            self.timeline.record(decision, now_us=now_us, turn_id=self._core.turn_id, parent_event_id=cause_id)
+        self._never_begun = [decision for decision in lost if isinstance(decision, ActionStarted)]
 
     async def _act(self) -> None:
         """Hand each side effect to its tool once its start is durable, until the session is closed."""

@@ -1,7 +1,8 @@
 """The live timeline of one session: assigns places, keeps a window in memory, writes behind.
 
 Recording is synchronous, so audio and barge-in never wait on a commit; what must not happen
-before it is durable waits with `durable`. Readers follow by cursor.
+before it is durable waits with `durable`. Each step of an action is durable before what comes behind it
+is stored. Readers follow by cursor.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from agent.conversation.decisions import Decision
 from agent.conversation.events import Event, OwnerChanged
 from agent.errors import Indeterminate, LimitReached, StoreError, Unavailable
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
+from agent.timeline.ledger import LedgerWriter, is_step
 from agent.timeline.store import Store
 
 RETRY_S = 0.2
@@ -25,7 +28,8 @@ BATCH_ENTRIES = 500
 class Timeline:
     """Append-only; `seq` is dense from 1. `entries_kept` bounds the window in memory.
 
-    Without a `lease` it can be written only while nobody holds the session.
+    Without a `lease` it can be written only while nobody holds the session, and the store keeps no ledger of its
+    actions.
     """
 
     def __init__(
@@ -35,7 +39,7 @@ class Timeline:
         self.last_seq = 0
         self._started = started
         self._store = store
-        self._lease = lease
+        self._ledger = LedgerWriter(store, lease) if lease is not None else None
         self._kept = entries_kept
         self._window: deque[Entry] = deque()
         self._by_id: dict[str, Entry] = {}
@@ -93,18 +97,28 @@ class Timeline:
             reader.set()
 
     async def write(self) -> None:
-        """Write behind until cancelled; after `close`, until all is written. Raises `Fenced`, `StoreError`."""
+        """Write behind until cancelled; after `close`, until all is written. Raises `Fenced`, `ActionConflict`,
+        `StoreError`."""
         while True:
             while self._unwritten:
-                batch = [self._unwritten[i] for i in range(min(BATCH_ENTRIES, len(self._unwritten)))]
+                batch = self._next_batch()
                 try:
-                    self._written(await self._store.append(batch, self._lease))
+                    self._written(await (self._ledger.write(batch) if self._ledger else self._store.append(batch)))
                 except (Unavailable, Indeterminate):  # what was stored after all is known by its ids
                     await asyncio.sleep(RETRY_S)
             if self._closed:
                 return
             self._news.clear()
             await self._news.wait()
+
+    def _next_batch(self) -> list[Entry]:
+        """What waits to be stored, up to the next step of an action."""
+        batch = []
+        for entry in islice(self._unwritten, BATCH_ENTRIES):
+            batch.append(entry)
+            if is_step(entry.event):
+                break
+        return batch
 
     def _written(self, last_seq: int) -> None:
         self._durable_seq = max(self._durable_seq, last_seq)

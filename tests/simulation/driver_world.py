@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,9 +24,12 @@ from agent.replay import replay
 from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.timeline.entry import Entry
-from agent.timeline.memory import MemoryStore
+from agent.timeline.ledger import ActionStep, state_after
+from agent.timeline.projections.effects import Effects
 from agent.timeline.tenure import TTL_S
+from tests.fixtures.mortal_store import MortalStore
 from tests.simulation.core_world import OUTCOMES, PHRASES
+from tests.simulation.ear import Ear
 from tests.simulation.fakes import FakeAsr, FakeBrain, FakeTool, FakeTts, FakeVad
 from tests.simulation.invariants import Invariants
 
@@ -52,6 +55,7 @@ class World:
         self.faulty = self.dice.random() < 0.5
         self.executed: dict[str, int] = {}
         self.outcomes: dict[str, str] = {}
+        self.wrong: list[str] = []
         self.length_ms = self.dice.randint(4_000, 14_000)
         self.sounds = self._sounds()
         self.settings = self._settings()
@@ -63,6 +67,9 @@ class World:
         """Whether the user hangs up soon after an action has started."""
         self._hang_up_at = REST_MS * 1_000
         self.lag = random.Random(f"lag {seed}")
+        self.disk = random.Random(f"disk {seed}")
+        self.ghost_samples = self.heard_samples = 0
+        """Of all processes."""
         self.now_ms = 0
         self.session: Session | None = None
         self.crashes = 0
@@ -108,6 +115,16 @@ class World:
     def sounding(self) -> Sound | None:
         return next((s for s in self.sounds if s.start_ms <= self.now_ms < s.end_ms), None)
 
+    def begins(self, key: str, arguments: Mapping[str, e.Json]) -> None:
+        """Noted, and not asserted: the loop that runs tools survives whatever one of them raises."""
+        stored = self.store._sessions["s"]
+        starts = [x.event for x in stored.entries if isinstance(x.event, d.ActionStarted)]
+        action_id = next((start.action_id for start in starts if start.idempotency_key == key), "")
+        if not action_id or stored.actions[action_id].state != "started":
+            self.wrong.append(f"{key} runs, and the ledger does not have it started")
+        if arguments != {"to": "anna"}:
+            self.wrong.append(f"{key} does something else than was proposed")
+
     def committed(self) -> list[str]:
         return [action_id for action_id, steps in self.rules.actions.items() if steps[-1] == "committed"]
 
@@ -118,12 +135,15 @@ class World:
         crashes = self.dice.choice((0, 0, 0, 1, 2))
         crash_at = sorted(self.dice.randint(500, self.length_ms + 2_000) for _ in range(crashes))
         self.clock = Clock()
-        self.store = MemoryStore(clock=self.clock)
+        self.store = MortalStore(self.clock)
         while await self._life(crash_at[0] if crash_at else None):
             self.crashes += 1
             crash_at = crash_at[1:]
         entries = await self.store.read("s", 0, 100_000)
         self.check(entries)
+        ledger = {action.action_id: action.state for action in await self.store.actions("s")}
+        steps = [entry.event for entry in entries if isinstance(entry.event, ActionStep)]
+        assert ledger == {step.action_id: state_after(step) for step in steps}, "the ledger tells otherwise"
         return entries
 
     async def _life(self, crash_at: int | None) -> bool:
@@ -141,13 +161,18 @@ class World:
         stored = await self.store.read("s", 0, 100_000)
         session.restore(stored)
         self.session, self.rules, self._seen, self._planned = session, Invariants(), 0, []
+        self._ear = Ear(session)
+        lost_ms = self.disk.choice((0, 0, 20, 100, 500))
         running = asyncio.create_task(session.run())
         await session.ready.wait()
         session.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
         self._follow(session)
         while self.now_ms < self._hang_up_at and (self.now_ms < self.length_ms or not self._at_rest()):
+            if crash_at is not None and self.now_ms >= crash_at - lost_ms and self.store.left is None:
+                self.store.left = self.disk.randint(0, 6)  # what it writes behind these is lost
             if crash_at is not None and self.now_ms >= crash_at:
-                self.store = _copied(self.store, self.clock)  # what the dying process still writes is lost
+                self.store = self.store.survivor(self.clock)
+                self._took_leave()
                 running.cancel()
                 await asyncio.wait([running])
                 self.outcomes.clear()  # what it had not stored is lost
@@ -157,7 +182,12 @@ class World:
             self._follow(session)
         session.close("end")
         await running
+        self._took_leave()
         return False
+
+    def _took_leave(self) -> None:
+        self.ghost_samples += self._ear.ghost_samples
+        self.heard_samples += self._ear.heard_samples
 
     def _at_rest(self) -> bool:
         rules = self.rules
@@ -206,7 +236,7 @@ class World:
         offset = (self.now_ms // 20 % 50) * SAMPLES
         wave = self._hum if sound and sound.voiced else self._noise if sound else np.zeros(SAMPLES * 50, np.int16)
         session.hear(wave[offset : offset + SAMPLES])
-        session.next_frame()
+        self._ear.listen()
         due = [fact for at_ms, fact in self._planned if at_ms <= self.now_ms]
         self._planned = [(at_ms, fact) for at_ms, fact in self._planned if at_ms > self.now_ms]
         if self.now_ms < self.length_ms and self.dice.random() < 0.01:
@@ -234,7 +264,11 @@ class World:
         dice = self.dice
         when = dice.choice(("", "", "now", "sentence", "after"))
         return e.TextInput(
-            text=dice.choice(PHRASES), source="device:d1", event_id=f"client-{dice.randint(1, 9)}", when=when
+            text=dice.choice(PHRASES),
+            source="device:d1",
+            event_id=f"client-{dice.randint(1, 9)}",
+            when=when,
+            seen_seq=self._seen_seq(),
         )
 
     def _played(self) -> e.Played | None:
@@ -252,9 +286,11 @@ class World:
 
     def _cut(self) -> e.Event:
         dice = self.dice
+        named = self.lag.choice(("", "", *list(self.rules.replies)[-2:]))
+        cut = e.DeviceCut(source="device:d1", reply_id=named, played=self._played(), seen_seq=self._seen_seq())
         if dice.random() < 0.5:
-            self._later(e.DeviceCut(source="device:d1", undo=True), 800)
-        return e.DeviceCut(source="device:d1", played=self._played())
+            self._later(replace(cut, undo=True), 800)
+        return cut
 
     def _talk(self) -> e.Event:
         self._later(e.ControlTalk(on=False, source="device:d1"), 3_000)
@@ -292,8 +328,14 @@ class World:
         keys = {x.event.idempotency_key: x.event.action_id for x in entries if isinstance(x.event, d.ActionStarted)}
         for key, outcome in self.outcomes.items():
             assert rules.actions[keys[key]][-1] == outcome, f"{keys[key]} is {outcome}, and that was lost"
+        assert not self.wrong
         self._check_close(entries)
         assert not replay(entries)
+        assert not self.ghost_samples, f"{self.ghost_samples} samples were handed out behind a cut"
+        effects = Effects()
+        for entry in entries:
+            effects.apply(entry)
+        assert not effects.ghost_actions
 
     def _check_close(self, entries: list[Entry]) -> None:
         """Behind the end of a session only how its actions ended is recorded."""
@@ -301,13 +343,3 @@ class World:
         for entry in entries[closed.seq :]:
             late = isinstance(entry.event, (e.ToolResult, e.Fault, e.CancelAck, e.CancelFreed, *OUTCOMES))
             assert late or entry.parent_event_id == closed.event.event_id, f"{entry.event} in the grace"
-
-
-def _copied(store: MemoryStore, clock: Clock) -> MemoryStore:
-    """What a store holds, its leases too."""
-    copy = MemoryStore(clock=clock)
-    copy._sessions = {
-        session_id: replace(session, entries=list(session.entries), ids=dict(session.ids))
-        for session_id, session in store._sessions.items()
-    }
-    return copy
