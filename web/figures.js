@@ -5,7 +5,7 @@
  * figure means stands there.
  */
 
-import { emptyContinuation, firstPart, foldContinuation, turnOf } from './continuation.js';
+import { turnOf } from './wire.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
@@ -29,7 +29,6 @@ import { emptyContinuation, firstPart, foldContinuation, turnOf } from './contin
  * @property {number} ended turns with a reply that has ended
  * @property {number} interrupted
  * @property {Map<string, Turn>} turns
- * @property {import('./continuation.js').Continuation} continuation
  * @property {{suspected: number, confirmed: number, dismissed: number}} interruptions
  * @property {Map<string, Reply>} replies
  * @property {Map<string, Target>} targets of cancellations
@@ -57,7 +56,7 @@ const NOBODY = new Set(['closed', 'device_left', 'restart']);
 
 /** @returns {Figures} */
 export const emptyFigures = () => ({
-  ended: 0, interrupted: 0, turns: new Map(), continuation: emptyContinuation(),
+  ended: 0, interrupted: 0, turns: new Map(),
   interruptions: { suspected: 0, confirmed: 0, dismissed: 0 }, replies: new Map(),
   targets: new Map(), waiting: new Map(), cuts: 0, ghostSamples: 0, longestGhost: 0, actions: new Map(), cut: new Map(),
   untold: new Map(), tells: new Map(), ghostActions: 0, lateCommits: 0, told: 0,
@@ -295,7 +294,7 @@ function turnEnded(state, entry) {
 /** A turn that was the first part of this one does not count, unless something was heard of a reply to it: then this one
  * has been counted. @param {Figures} state @param {Entry} entry @returns {Figures} */
 function joinTurns(state, entry) {
-  const before = firstPart(state.continuation, entry);
+  const before = entry.payload.joins ?? '';
   const first = state.turns.get(before);
   if (!first) return state;
   const turns = without(state.turns, before);
@@ -343,9 +342,7 @@ const FOLDS = {
 
 /** @param {Figures} state @param {Entry} entry @returns {Figures} */
 export function foldFigures(state, entry) {
-  const next = FOLDS[entry.type]?.(state, entry) ?? state;
-  const continuation = foldContinuation(state.continuation, entry);
-  return continuation === state.continuation ? next : { ...next, continuation };
+  return FOLDS[entry.type]?.(state, entry) ?? state;
 }
 
 // ── to look at ───────────────────────────────────────────────────────────────────────────

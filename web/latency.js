@@ -1,6 +1,5 @@
 // @ts-check
 /** Fold of the timeline into where the time of a turn went. Pure; all times in ms of the session. */
-import { emptyContinuation, firstPart, foldContinuation } from './continuation.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
@@ -11,15 +10,14 @@ import { emptyContinuation, firstPart, foldContinuation } from './continuation.j
 /** @typedef {{turnId: string, text: string, speechEnd: number | null, turnEnd: number, replyId: string, marks: Marks,
  *   audible: number | null}} Turn */
 
-/** @typedef {{turns: Turn[], replies: Record<string, Marks>, speechEnd: number | null,
- *   continuation: import('./continuation.js').Continuation}} Latency */
+/** @typedef {{turns: Turn[], replies: Record<string, Marks>, speechEnd: number | null}} Latency */
 
 const MAX_TURNS = 20;
 const MAX_REPLIES = 16;
 const AUDIBLE_WITHIN_MS = 2_000;
 
 /** @returns {Latency} */
-export const emptyLatency = () => ({ turns: [], replies: {}, speechEnd: null, continuation: emptyContinuation() });
+export const emptyLatency = () => ({ turns: [], replies: {}, speechEnd: null });
 
 /** @type {Record<string, keyof Marks>} */
 const MARK_OF = { 'model.start': 'model', 'model.token': 'token', 'tool.call': 'toolCall', 'tool.result': 'toolResult',
@@ -33,10 +31,10 @@ function sessionMs(entry, us) {
 /** @param {Latency} state @param {Entry} entry @returns {Latency} */
 export function foldLatency(state, entry) {
   const id = entry.payload.reply_id;
-  let next = { ...state, continuation: foldContinuation(state.continuation, entry) };
+  let next = state;
   if (entry.type === 'turn.start') next = { ...next, speechEnd: null };
   if (entry.type === 'speech.stopped') next = { ...next, speechEnd: sessionMs(entry, entry.payload.end_us) };
-  if (entry.type === 'turn.end' && entry.payload.text) next = endTurn(next, entry, firstPart(state.continuation, entry));
+  if (entry.type === 'turn.end' && entry.payload.text) next = endTurn(next, entry, entry.payload.joins ?? '');
   const mark = MARK_OF[entry.type];
   if (mark && id) next = setMark(next, id, mark, entry.t_ms);
   const answers = entry.type === 'reply.committed' || (entry.type === 'model.start' && !entry.payload.speculative);

@@ -304,10 +304,16 @@ function sinceCutS() {
   return last?.type === 'closed' && audio ? Math.max(0, audio.context.currentTime - last.closedAt) : 0;
 }
 
+/** @param {boolean} undo */
+function tellCut(undo) {
+  const named = barge.cutReply ? { reply_id: barge.cutReply } : {};
+  call?.send('device.cut', { undo, ...named, ...(undo ? {} : call.played(sinceCutS())) });
+}
+
 /** @param {import('./barge_in.js').Order[]} orders */
 function obey(orders) {
   for (const order of orders) {
-    if (order.to === 'agent') call?.send('device.cut', order.undo ? { undo: true } : { undo: false, ...call.played(sinceCutS()) });
+    if (order.to === 'agent') tellCut(order.undo);
     else if (order.type === 'open' || order.type === 'drain') audio?.tell({ ...order, afterS: order.now ? 0 : call?.untilS(order.rtp) ?? 0 });
     else audio?.tell(order);
   }

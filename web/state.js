@@ -8,7 +8,6 @@ import { append, closeTranscript, emptyTranscript, foldTranscript } from './tran
 import { emptyFigures, foldFigures } from './figures.js';
 import { emptyLatency, foldAudible, foldLatency } from './latency.js';
 import { emptyLog, foldLog } from './log.js';
-import { emptyContinuation } from './continuation.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
@@ -147,7 +146,7 @@ function newSession(state, entry) {
   const shown = state.transcript.items.length > 0;
   const text = state.lost ? LOST_TEXT : 'New conversation';
   const transcript = shown
-    ? append({ ...closeTranscript(state.transcript), continuation: emptyContinuation() }, { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
+    ? append(closeTranscript(state.transcript), { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
     : emptyTranscript();
   return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(), proposal: null,
     status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };

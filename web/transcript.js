@@ -1,6 +1,6 @@
 // @ts-check
 /** Fold of the timeline into what was said: the user's turns, the agent's replies, notes. Pure. */
-import { emptyContinuation, firstPart, foldContinuation, turnOf } from './continuation.js';
+import { turnOf } from './wire.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
@@ -28,12 +28,12 @@ import { emptyContinuation, firstPart, foldContinuation, turnOf } from './contin
 /** @typedef {UserItem | AgentItem | NoteItem} Item */
 
 /** `hidden`: replies that were begun before the turn ended; nobody sees them until they are committed.
- * @typedef {{items: Item[], hidden: AgentItem[], continuation: import('./continuation.js').Continuation}} Transcript */
+ * @typedef {{items: Item[], hidden: AgentItem[]}} Transcript */
 
 export const MAX_ITEMS = 200;
 
 /** @returns {Transcript} */
-export const emptyTranscript = () => ({ items: [], hidden: [], continuation: emptyContinuation() });
+export const emptyTranscript = () => ({ items: [], hidden: [] });
 
 /**
  * @param {AgentItem} reply
@@ -101,18 +101,19 @@ function changeUser(state, entry, change) {
 
 /** @param {Transcript} state @param {Entry} entry */
 function endTurn(state, entry) {
-  const { text = '', understood = true } = entry.payload;
+  const { text = '', understood = true, joins = '' } = entry.payload;
   if (!text.trim()) return replaceLast(state, isOpen, () => null);
   const ended = changeUser(state, entry, { turnId: turnOf(entry), text, understood, open: false });
-  return join(ended, firstPart(state.continuation, entry), turnOf(entry));
+  return join(ended, joins, entry);
 }
 
 /** The turn `first`, if there is one, was the first part of this one: its item has all the words now, and what was
- * begun to answer it and not heard is gone. @param {Transcript} state @param {string} first @param {string} turnId */
-function join(state, first, turnId) {
-  /** @param {string} id */
-  const saidBy = (id) => state.items.findLastIndex((item) => item.kind === 'user' && item.turnId === id);
-  const [from, to] = [first ? saidBy(first) : -1, saidBy(turnId)];
+ * begun to answer it and not heard is gone. @param {Transcript} state @param {string} first @param {Entry} end */
+function join(state, first, end) {
+  /** @param {string} id of a turn of this conversation */
+  const saidBy = (id) => state.items.findLastIndex((item) =>
+    item.kind === 'user' && item.turnId === id && item.key.startsWith(`${end.session_id}/`));
+  const [from, to] = [first ? saidBy(first) : -1, saidBy(turnOf(end))];
   if (from < 0 || to < from) return state;
   const items = state.items.flatMap((item, at) => {
     if (at === from) return [{ ...state.items[to], key: item.key }];
@@ -280,7 +281,5 @@ const FOLDS = {
 /** @param {Transcript} state @param {Entry} entry @returns {Transcript} */
 export function foldTranscript(state, entry) {
   const fold = FOLDS[entry.type] ?? (entry.type.startsWith('action.') ? changeAction : undefined);
-  const next = fold ? fold(state, entry) : state;
-  const continuation = foldContinuation(state.continuation, entry);
-  return continuation === state.continuation ? next : { ...next, continuation };
+  return fold ? fold(state, entry) : state;
 }

@@ -45,6 +45,9 @@ export function command(type, payload = {}) {
   return { event_id: newId(), type, payload };
 }
 
+/** @param {Entry} entry @returns {string} its own turn where that is not the envelope's */
+export const turnOf = (entry) => entry.payload.turn_id ?? entry.turn_id;
+
 /** @param {unknown} value @returns {value is Record<string, any>} */
 function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -120,7 +120,8 @@ class Caller:
     def send(self, type_: str, **payload: Any) -> str:
         """Send a command; the id under which it will be on the timeline."""
         event_id = uuid.uuid4().hex
-        self._channel.send(json.dumps({"event_id": event_id, "type": type_, "payload": payload}))
+        seen = {"seen_seq": self.messages[-1]["seq"] if self.messages else 0}
+        self._channel.send(json.dumps({"event_id": event_id, "type": type_, "payload": seen | payload}))
         return event_id
 
     async def compare_clocks(self) -> None:

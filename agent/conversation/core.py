@@ -29,7 +29,7 @@ from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
 from agent.conversation.seen import means
-from agent.conversation.steering import Steering
+from agent.conversation.steering import Steering, due
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
 
 HEARING_FAILED = "Sorry, I lost my hearing for a moment. Please say that again."
@@ -293,13 +293,11 @@ class Conversation:
                 self._on_talk(fact)
             case e.ControlDone() if self._turn is not None:
                 self._close_by("done")
-            case e.ControlStop():
-                reply = self._answering.reply
-                if reply is not None and means(fact, reply):
-                    self._confirm(fact.source, "stop", fact.played)
+            case e.ControlStop() if means(fact, self._answering.reply):
+                self._confirm(fact.source, "stop", fact.played)
             case e.ControlConfirm():
                 self._on_card(fact)
-            case e.DeviceCut():
+            case e.DeviceCut() if means(fact, self._answering.reply):
                 self._on_device_cut(fact)
 
     def _on_card(self, fact: e.ControlConfirm) -> None:
@@ -342,8 +340,8 @@ class Conversation:
     def _on_text(self, fact: e.TextInput) -> None:
         if not fact.text.strip():
             return
-        when = fact.when or self.policy.replies.steering
         reply = self._answering.reply
+        when = due(fact, self.policy.replies.steering, reply)
         if when == "now" or (not self._steering and (reply is None or not reply.playback.begun)):
             self._apply_text(fact)
         else:
@@ -353,6 +351,7 @@ class Conversation:
         if self._reply_live:
             self._confirm(fact.source, "typed")
         self._close_turn_unanswered("typed")
+        self._answering.proposals.passed_over(fact.seen_seq)
         self._open_turn()
         self._end_turn(fact.text.strip(), understood=True, evidence={"control": "typed"}, by="typed")
 
@@ -393,6 +392,7 @@ class Conversation:
         if turn.continues:
             empty = self._is_false_turn(final)
             final = self._cut_offs.joined(turn.continues, final, empty=empty, policy=interruption)
+            turn.joins = turn.continues.turn_id if final is not speech.final else ""
         judged = completeness(final.text, understood=final.understood)
         endpointing = self.policy.endpointing
         stable_us = speech.changed_us + endpointing.stable_ms * 1_000
@@ -429,7 +429,7 @@ class Conversation:
         if turn is None:
             return
         ended = TurnEnd(turn_id=turn.turn_id, text=text, understood=understood, evidence=evidence)
-        end_id = self._out.add(replace(ended, feature=self._presence.feature))
+        end_id = self._out.add(replace(ended, feature=self._presence.feature, joins=turn.joins if text else ""))
         self._turn = None
         self._cut_offs.ended(ended, end_id, self._now_us + self.policy.endpointing.rejoin_ms * 1_000, turn.continues)
         self._deadlines.clear("endpoint", "final", "max_turn")

@@ -37,7 +37,8 @@ class TurnStart(Decision):
 class TurnEnd(Decision):
     """The user has said what there was to say. `evidence` says what ended it.
 
-    `text` is empty for a false turn (noise, nothing recognised).
+    `text` is empty for a false turn (noise, nothing recognised). `joins`: the turn that was ended too early and is
+    one with this one, whose text holds the words of both.
     """
 
     type: ClassVar[str] = "turn.end"
@@ -45,6 +46,7 @@ class TurnEnd(Decision):
     understood: bool
     evidence: dict[str, Json]
     feature: str = ""
+    joins: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,8 @@ class AsrFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextInput(ClientCommand):
-    """The user typed a whole message. `when`: it may interrupt what is being said; empty is as configured."""
+    """The user typed a whole message. `when`: it may interrupt what is being said; empty is as configured. It breaks
+    into nothing, and confirms nothing, that `seen_seq` is older than; but it is always answered."""
 
     type: ClassVar[str] = "text.input"
     text: str
@@ -378,11 +379,13 @@ class PlaybackMark(Event):
 class DeviceCut(ClientCommand):
     """A device's own VAD cut its playback; the core answers with `interruption.suspected`.
 
-    `undo`: it found that it was wrong (no speech followed) and asks to go on.
+    `undo`: it found that it was wrong (no speech followed) and asks to go on. `reply_id`: what it believes that
+    it silenced, as far as it has read; `played` knows better.
     """
 
     type: ClassVar[str] = "device.cut"
     undo: bool = False
+    reply_id: str = ""
     played: Played | None = None
 
 

@@ -109,6 +109,11 @@ class Proposals:
             return False
         return proposal.action.action_id == card.action_id
 
+    def passed_over(self, seen_seq: int) -> None:
+        """A message of one who had seen so much is answered now: who did not know of the question did not mean it."""
+        if self._open is not None and unseen(seen_seq, self._open.since_seq):
+            self.withdraw("the user moved on")
+
     def take(self) -> Action:
         """The action that waits; it waits no more. Raises `LookupError` when none does."""
         if self._open is None:

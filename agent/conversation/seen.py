@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.conversation.events import ControlStop
+from agent.conversation.events import ControlStop, DeviceCut
 from agent.conversation.reply import Reply
 
 
@@ -11,12 +11,16 @@ def unseen(seen_seq: int, since_seq: int) -> bool:
     return 0 < seen_seq < since_seq
 
 
-def means(stop: ControlStop, reply: Reply) -> bool:
-    """Whether a stop is for this reply: the one that it names or, if it names none, what its sender heard or saw.
+def means(command: ControlStop | DeviceCut, reply: Reply | None) -> bool:
+    """Whether a stop or a cut is for this reply: the one that it names or, if it names none, what its sender heard
+    or saw.
 
-    What the device was playing counts more than what it had read: the timeline may come later than the sound.
+    What the device was playing counts more than what it had read: the timeline may come later than the sound. A
+    cut knows no more than that of the reply it names, either; whoever stops one by its name means that one.
     """
-    if stop.reply_id:
-        return stop.reply_id == reply.reply_id
-    playing = stop.played is not None and stop.played.reply_id == reply.reply_id
-    return playing or not unseen(stop.seen_seq, reply.since_seq)
+    if reply is None:
+        return False
+    playing = command.played is not None and command.played.reply_id == reply.reply_id
+    if command.reply_id:
+        return command.reply_id == reply.reply_id or (playing and isinstance(command, DeviceCut))
+    return playing or not unseen(command.seen_seq, reply.since_seq)

@@ -5,7 +5,8 @@
     sentence   when the sentence that is being played has ended
     after      (not before the reply has ended)
 
-Each is applied exactly once, in the order in which they came.
+Each is applied exactly once, in the order in which they came. What its sender had not seen begin, a message
+does not break into: that says its sentence first.
 """
 
 from __future__ import annotations
@@ -18,9 +19,22 @@ from agent.conversation.decisions import Complaint, SteeringApplied, SteeringQue
 from agent.conversation.events import TextInput
 from agent.conversation.outbox import Outbox
 from agent.conversation.playback import Playback
+from agent.conversation.reply import Reply
+from agent.conversation.seen import unseen
 
 MAX_QUEUED = 8
 """A further message is refused, with an `error`."""
+
+
+When = Literal["now", "sentence", "after"]
+
+
+def due(fact: TextInput, usual: When, reply: Reply | None) -> When:
+    """When a message is to be applied while `reply` is live; `usual` where it does not say."""
+    when = fact.when or usual
+    if when == "now" and reply is not None and reply.playback.begun and unseen(fact.seen_seq, reply.since_seq):
+        return "sentence"
+    return when
 
 
 @dataclass(slots=True)

@@ -93,6 +93,8 @@ class Turn:
     asked_utterance: int = 0
     """While closing: the utterance that was last when the final text was asked for."""
     continues: CutOff | None = None
+    joins: str = ""
+    """The turn that it is one with, by what was said so far."""
 
 
 def is_false_turn(final: AsrFinal, voiced_ms: int, policy: Interruption, control: Control) -> bool:

@@ -5,7 +5,8 @@ a place in the timeline, which have no `seq`: `error` (a command was refused), `
 (goodbye) and, first over a WebSocket, `hello`.
 Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64
 characters of [A-Za-z0-9-]; sending a command again under the same id does it once. Any payload may say, as
-`seen_seq`, up to which entry the client had seen the timeline; a stop or a confirmation leaves alone what began later.
+`seen_seq`, up to which entry the client had seen the timeline; a stop, a cut or a confirmation leaves alone what began
+later, and a text does not break into it.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class _Confirm(_Said):
 
 class _Cut(_Said):
     undo: bool = False
+    reply_id: Annotated[str, Field(max_length=64)] = ""
     rtp_timestamp: _Rtp = None
 
 
@@ -242,7 +244,8 @@ def _confirm(command: Command, source: str, limits: Limits) -> Event:
 
 
 def _cut(command: Command, source: str, limits: Limits) -> Event:
-    return DeviceCut(event_id=command.event_id, source=source, undo=_Cut.model_validate(command.payload).undo)
+    said = _Cut.model_validate(command.payload)
+    return DeviceCut(event_id=command.event_id, source=source, undo=said.undo, reply_id=said.reply_id)
 
 
 def _changes(command: Command, source: str, limits: Limits) -> Event:

@@ -54,7 +54,7 @@ test('a turn that was ended too early and goes on is one row', () => {
   const rows = [['turn.start', 0, { turn_id: 'a' }], ['asr.final', 80, { text: 'set a timer' }],
     ['turn.end', 100, { turn_id: 'a', text: 'set a timer' }], ['model.start', 110, { reply_id: 'r1', speculative: false }],
     ['turn.start', 300, { turn_id: 'b', continues: 'a' }], ['asr.reset', 300], ['asr.final', 480, { text: 'for one minute' }],
-    ['turn.end', 500, { turn_id: 'b', text: 'set a timer for one minute' }], ['model.start', 510, { reply_id: 'r2', speculative: false }]];
+    ['turn.end', 500, { turn_id: 'b', joins: 'a', text: 'set a timer for one minute' }], ['model.start', 510, { reply_id: 'r2', speculative: false }]];
   const turns = rows.reduce((state, [type, tMs, payload = {}]) => foldLatency(state, { session_id: 's', event_id: '', seq: 1, ts: '',
     t_ms: tMs, now_us: tMs * 1000, type, source: '', turn_id: payload.turn_id ?? '', parent_event_id: '', payload }), emptyLatency()).turns;
   assert.deepEqual(turns.map(({ text, replyId }) => [text, replyId]), [['set a timer for one minute', 'r2']]);

@@ -126,42 +126,44 @@ for (const name of ['answer', 'barge_in', 'cut_off', 'cut_off_heard']) {
 /** A turn that ended too early; it was being answered when the user went on. */
 const CUT_OFF = [...ANSWER, ['playback.stop', { reply_id: 'r1', heard_text: '', unheard_text: 'It is noon' }], ['reply.done', { reply_id: 'r1', outcome: 'interrupted' }],
   ['asr.partial', { text: 'in' }], ['turn.start', { turn_id: 't2', continues: 't1' }], ['asr.final', { text: 'in tokyo' }]];
-const says = (text) => [['turn.end', { turn_id: 't2', text, understood: true }]];
+const says = (text, joins = '') => [['turn.end', { turn_id: 't2', text, understood: true, joins }]];
 const texts = (state) => state.transcript.items.map((item) => (item.kind === 'agent' ? item.replyId : item.text));
 
 test('a turn that was ended too early and goes on is one turn', () => {
   const cut = play(CUT_OFF);
   assert.deepEqual(texts(cut), ['what time is it', 'r1', 'in tokyo'], 'nobody knows yet whether it takes back');
-  const joined = play(says('what time is it in tokyo'), cut);
+  const joined = play(says('what time is it in tokyo', 't1'), cut);
   assert.deepEqual(texts(joined), ['what time is it in tokyo']);
   const [{ key, turnId, open }] = joined.transcript.items;
   assert.deepEqual([key, turnId, open], [cut.transcript.items[0].key, 't2', false], 'it stands where it began');
-  assert.deepEqual(texts(play(says('what time is it'), cut)), ['what time is it'], 'the rest came to nothing');
-  const twice = play([['turn.start', { turn_id: 't3', continues: 't2' }], ['asr.final', { text: 'please' }], ['turn.end', { turn_id: 't3', text: 'what time is it in tokyo please' }]], joined);
+  assert.deepEqual(texts(play(says('what time is it', 't1'), cut)), ['what time is it'], 'the rest came to nothing');
+  const twice = play([['turn.start', { turn_id: 't3', continues: 't2' }], ['asr.final', { text: 'please' }], ['turn.end', { turn_id: 't3', text: 'what time is it in tokyo please', joins: 't2' }]], joined);
   assert.deepEqual(texts(twice), ['what time is it in tokyo please']);
 });
 
 test('what takes a turn back is a turn of its own, and so is what comes to nothing', () => {
   assert.deepEqual(texts(play(says('in tokyo'), play(CUT_OFF))), ['what time is it', 'r1', 'in tokyo']);
   assert.deepEqual(texts(play(says(''), play(CUT_OFF))), ['what time is it', 'r1']);
-  const same = play([['asr.final', { text: 'what time is it' }], ...says('what time is it')], play(CUT_OFF));
+  const same = play([['asr.final', { text: 'what time is it' }], ...says('what time is it', 't1')], play(CUT_OFF));
   assert.deepEqual(texts(same), ['what time is it'], 'noise that sounds alike came to nothing');
+  const twice = play([['asr.final', { text: 'what time is it' }], ...says('what time is it')], play(CUT_OFF));
+  assert.deepEqual(texts(twice), ['what time is it', 'r1', 'what time is it'], 'the same words, said anew');
   const again = play([['asr.final', { text: 'what time is it not' }], ...says('what time is it not')], play(CUT_OFF));
   assert.deepEqual(texts(again), ['what time is it', 'r1', 'what time is it not'], 'though it begins alike');
 });
 
 test('what was heard of the first reply, and what else was said meanwhile, stays', () => {
   const heard = CUT_OFF.map(([type, payload]) => [type, type === 'playback.stop' ? { ...payload, heard_text: 'It', unheard_text: 'is noon' } : payload]);
-  assert.deepEqual(texts(play(says('what time is it in tokyo'), play(heard))), ['what time is it in tokyo', 'r1']);
-  const note = play([['error', { code: 'x', message: 'oops' }], ...says('what time is it in tokyo')], play(CUT_OFF));
+  assert.deepEqual(texts(play(says('what time is it in tokyo', 't1'), play(heard))), ['what time is it in tokyo', 'r1']);
+  const note = play([['error', { code: 'x', message: 'oops' }], ...says('what time is it in tokyo', 't1')], play(CUT_OFF));
   assert.deepEqual(texts(note), ['what time is it in tokyo', 'oops']);
 });
 
 test('a turn of another conversation is not the one that goes on', () => {
   const old = play(ANSWER);
-  const state = play([...CUT_OFF, ...says('what time is it in tokyo')], old, 's2');
+  const state = play([...CUT_OFF, ...says('what time is it in tokyo', 't1')], old, 's2');
   assert.deepEqual(texts(state), ['what time is it', 'r1', 'New conversation', 'what time is it in tokyo']);
-  const unknown = play([['turn.start', { turn_id: 't2', continues: 't1' }], ['asr.final', { text: 'b' }], ...says('what time is it b')], old, 's3');
+  const unknown = play([['turn.start', { turn_id: 't2', continues: 't1' }], ['asr.final', { text: 'b' }], ...says('what time is it b', 't1')], old, 's3');
   assert.deepEqual(texts(unknown).slice(0, 2), ['what time is it', 'r1']);
 });
 

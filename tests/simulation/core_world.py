@@ -176,7 +176,7 @@ class World:
         when = dice.choice(("", "", "now", "sentence", "after"))
         if dice.random() < 0.3:
             self.at(dice.randint(0, 400), lambda: self._type())
-        return e.TextInput(text=dice.choice(PHRASES), when=when, source="device:d1")
+        return e.TextInput(text=dice.choice(PHRASES), when=when, source="device:d1", seen_seq=self._seen_seq())
 
     def _seen_seq(self) -> int:
         """How far the page had read: hardly ever to the end."""
@@ -202,12 +202,14 @@ class World:
         return e.ControlTalk(on=True, source=source)
 
     def _cut(self) -> e.Event:
-        dice = self.dice
+        dice, named = self.dice, self.lag.choice(("", "", *list(self.rules.replies)[-2:]))
+        cut = e.DeviceCut(source="device:d1", reply_id=named, seen_seq=self._seen_seq())
         if dice.random() < 0.5:
-            self.at(dice.randint(50, 800), e.DeviceCut(undo=True, source="device:d1"))
+            undo = replace(cut, undo=True)
+            self.at(dice.randint(50, 800), undo)
         if dice.random() < 0.5:
             self.at(dice.randint(0, 200), lambda: self._speak())
-        return e.DeviceCut(source="device:d1")
+        return cut
 
     def _device(self) -> e.Event:
         """The first device reloads, or a second one comes and perhaps goes."""

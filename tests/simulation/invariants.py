@@ -82,6 +82,15 @@ class Invariants:
         self.queued: list[str] = []
         self.stop: e.ControlStop | None = None
         """The last one that came."""
+        self.cut: e.DeviceCut | None = None
+        """Likewise."""
+        self.typed: e.TextInput | None = None
+        """The text that came last, or was taken from the queue last."""
+        self.waited = False
+        """It was taken from the queue."""
+        self.texts: dict[str, e.TextInput] = {}
+        self.begun: set[str] = set()
+        """Replies of which something was played."""
         self.asked_seq: dict[str, int] = {}
         """Where the user was asked to confirm an action."""
         self.counts: dict[str, int] = {}
@@ -188,6 +197,7 @@ class Invariants:
     def on_playback_start(self, event: e.PlaybackStarted) -> None:
         reply = self.replies.get(event.reply_id)
         self.require(reply is not None and reply.released, f"{event.reply_id} plays without release")
+        self.begun.add(event.reply_id)
 
     def on_playback_pause(self, event: d.PlaybackPause) -> None:
         self.alive(event.reply_id, "playback.pause")
@@ -260,6 +270,18 @@ class Invariants:
         self.alive(event.reply_id, "suspicion")
         self.require(not self.suspected, "suspected twice")
         self.suspected = True
+        if event.by.startswith("device:") and self.cut is not None:
+            self.require(self._meant(self.cut, event.reply_id), f"{event.reply_id} pauses for {self.cut}")
+
+    def _meant(self, cut: e.DeviceCut, reply_id: str) -> bool:
+        if cut.played is not None and cut.played.reply_id == reply_id:
+            return True
+        if cut.reply_id:
+            return cut.reply_id == reply_id
+        return not 0 < cut.seen_seq < self.replies[reply_id].since_seq
+
+    def on_device_cut(self, event: e.DeviceCut) -> None:
+        self.cut = event
 
     def on_interruption_confirmed(self, event: d.InterruptionConfirmed) -> None:
         reply, stop = self.alive(event.reply_id, "confirmation"), self.stop
@@ -268,6 +290,9 @@ class Invariants:
             heard = stop.reply_id == event.reply_id or (stop.played and stop.played.reply_id == event.reply_id)
             saw = not stop.reply_id and not 0 < stop.seen_seq < reply.since_seq
             self.require(bool(heard) or saw, f"{event.reply_id} is stopped by {stop}, which means another one")
+        if event.evidence == "typed" and self.typed is not None and not self.waited:
+            late = event.reply_id in self.begun and 0 < self.typed.seen_seq < reply.since_seq
+            self.require(not late, f"{event.reply_id} is cut off by {self.typed}, whose sender did not know of it")
 
     def on_control_stop(self, event: e.ControlStop) -> None:
         self.stop = event
@@ -275,6 +300,8 @@ class Invariants:
     def on_interruption_dismissed(self, event: d.InterruptionDismissed) -> None:
         self.require(self.suspected, "dismissed without suspicion")
         self.suspected = False
+        if event.evidence == "undo" and self.cut is not None:
+            self.require(self._meant(self.cut, event.reply_id), f"{event.reply_id} goes on for {self.cut}")
 
     def on_cancel_requested(self, event: d.CancelRequested) -> None:
         key = (event.reply_id, event.target)
@@ -336,6 +363,9 @@ class Invariants:
             self.require(self.asked[event.action_id] or said_yes, f"confirmed by {words!r}")
             asking = self.replies[self.asked_by[event.action_id]]
             heard = asking.done == "completed"
+            if event.by == "typed" and self.typed is not None:
+                knew = not 0 < self.typed.seen_seq < self.asked_seq[event.action_id]
+                self.require(knew, f"confirmed by {self.typed}, whose sender did not know of the question")
             self.require(heard or event.by not in ("voice", "typed"), "confirmed in words before it was heard")
         else:
             self.require(not self.out_of_control, "policy confirmed what nobody could have stopped")
@@ -379,7 +409,11 @@ class Invariants:
     def on_steering_queued(self, event: d.SteeringQueued) -> None:
         self.queued.append(event.queued_id)
 
+    def on_text_input(self, event: e.TextInput) -> None:
+        self.texts[event.event_id], self.typed, self.waited = event, event, False
+
     def on_steering_applied(self, event: d.SteeringApplied) -> None:
+        self.typed, self.waited = self.texts[event.queued_id], True
         self.require(self.queued[:1] == [event.queued_id], "steering applied out of order or twice")
         self.queued.pop(0)
 

@@ -47,7 +47,6 @@ from agent.conversation.events import (
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
 from agent.timeline.projections.cancels import Cancels
-from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.effects import Effects
 from agent.timeline.projections.ghost_speech import GhostSpeech
 from agent.timeline.projections.spoken import KINDS, Spoken
@@ -83,7 +82,6 @@ class Figures:
         self._replies: dict[str, _Reply] = {}
         self._turns: dict[str, _Turn] = {}
         """By turn id, or by reply id for what was said unasked."""
-        self._continuation = Continuation()
         self._ended = 0
         self._interrupted = 0
         self._interruptions = {"suspected": 0, "confirmed": 0, "dismissed": 0}
@@ -98,10 +96,9 @@ class Figures:
         event, now_us = entry.event, entry.now_us
         self._cancels.apply(event, now_us)
         self._effects.apply(entry)
-        before = self._continuation.apply(event)
         match event:
-            case TurnEnd() if before in self._turns:
-                self._join(before, event.turn_id)
+            case TurnEnd() if event.joins in self._turns:
+                self._join(event.joins, event.turn_id)
             case InterruptionSuspected():
                 self._interruptions["suspected"] += 1
             case InterruptionDismissed():

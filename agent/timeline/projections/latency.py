@@ -54,7 +54,6 @@ from agent.conversation.events import (
     TtsChunk,
 )
 from agent.timeline.entry import Entry
-from agent.timeline.projections.continuation import Continuation
 
 FIELDS = (
     *("user_end_ms", "turn_end_ms", "model_first_token_ms", "tool_call_ms", "tool_result_ms"),
@@ -154,11 +153,9 @@ class Latency:
         self._speaking = False
         self._user_end_us: int | None = None
         self._speakers: dict[str, int] = {}
-        self._continuation = Continuation()
 
     def apply(self, entry: Entry) -> None:
         event, now_us = entry.event, entry.now_us
-        before = self._continuation.apply(event)
         match event:
             case SpeechStarted():
                 self._speaking, self._user_end_us = True, None
@@ -173,7 +170,7 @@ class Latency:
             case TurnStart():
                 self._turn(event.turn_id)
             case TurnEnd():
-                self._end(event, now_us, before)
+                self._end(event, now_us)
             case DeviceJoined() if event.speaker:
                 self._speakers[event.device_id] = event.output_latency_ms
             case DeviceLeft():
@@ -190,11 +187,11 @@ class Latency:
             self._turns[turn_id] = _Turn(turn_id)
         return self._turns[turn_id]
 
-    def _end(self, event: TurnEnd, now_us: int, before: str) -> None:
+    def _end(self, event: TurnEnd, now_us: int) -> None:
         turn = self._turn(event.turn_id)
         turn.user_end_us, turn.end_us = self._user_end_us, now_us
         self._user_end_us = None
-        first = self._turns.pop(before, None)
+        first = self._turns.pop(event.joins, None)
         if first is not None:
             turn.interrupted = turn.cut_while_heard = first.cut_while_heard
         if not event.text:

@@ -31,7 +31,6 @@ from agent.conversation.decisions import (
 from agent.conversation.events import AsrFinal, AsrPartial, Json
 from agent.conversation.playback import Playback
 from agent.timeline.entry import Entry
-from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.progress import advance
 
 
@@ -115,11 +114,9 @@ class Transcript:
         self._open: _Turn | None = None
         self._overheard = ""
         """Words heard while no turn is open: the next turn begins with them, or they are forgotten."""
-        self._continuation = Continuation()
 
     def apply(self, entry: Entry) -> None:
         event = entry.event
-        before = self._continuation.apply(event)
         match event:
             case AsrPartial() | AsrFinal():
                 self._hear(event.text)
@@ -129,7 +126,7 @@ class Transcript:
                 self._start(event.turn_id)
             case TurnEnd():
                 self._end(event)
-                self._join(before, event.turn_id)
+                self._join(event.joins, event.turn_id)
             case _:
                 self._on_reply(entry)
 

@@ -34,7 +34,6 @@ from agent.conversation.decisions import (
 )
 from agent.conversation.events import AsrFinal, AsrPartial, Event, Json, ModelToken
 from agent.timeline.entry import Entry
-from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.spoken import Mismatch, Spoken
 from agent.timeline.projections.turn_tools import ToolRecord, TurnTools
 
@@ -115,14 +114,12 @@ class TurnRecords:
         """By turn id, or by reply id for what the agent says unasked; oldest first."""
         self._replies: dict[str, _Reply] = {}
         self._tools = TurnTools()
-        self._continuation = Continuation()
         self._open: _Turn | None = None
         self._overheard = ""
         """The last hypothesis while no turn is open: it belongs to the turn that begins with it."""
 
     def apply(self, entry: Entry) -> None:
         event = entry.event
-        before = self._continuation.apply(event)
         match event:
             case AsrPartial():
                 self._hear(event.text)
@@ -135,8 +132,8 @@ class TurnRecords:
                 self._open.last_partial, self._overheard = self._overheard, ""
             case TurnEnd():
                 self._turn(event.turn_id).end, self._open = event, None
-                if before in self._turns:
-                    self._turn(event.turn_id).goes_on_with(self._turns.pop(before))
+                if event.joins in self._turns:
+                    self._turn(event.turn_id).goes_on_with(self._turns.pop(event.joins))
             case _:
                 self._on_reply(event)
 

@@ -40,8 +40,9 @@ def start(turn: int, continues: str = "") -> TurnStart:
     return TurnStart(turn_id=f"t{turn}", continues=continues)
 
 
-def end(turn: int, text: str) -> list[Event]:
-    return [TurnEnd(turn_id=f"t{turn}", text=text, understood=True, evidence={"control": ""}), AsrReset()]
+def end(turn: int, text: str, joins: str = "") -> list[Event]:
+    ended = TurnEnd(turn_id=f"t{turn}", text=text, understood=True, evidence={"control": ""}, joins=joins)
+    return [ended, AsrReset()]
 
 
 def words(text: str) -> AsrFinal:
@@ -90,26 +91,27 @@ def test_a_reply_of_which_something_was_heard_stays_before_the_others() -> None:
 
 
 def test_a_rest_without_words_leaves_one_turn() -> None:
-    events = [start(1), *end(1, "hello"), *cut(1), start(2, "t1"), *end(2, "hello")]
+    events = [start(1), *end(1, "hello"), *cut(1), start(2, "t1"), *end(2, "hello", "t1")]
     assert users(transcript(entries(*events))) == [("t2", "hello", [])]
 
 
 @pytest.mark.parametrize(
-    ("rest", "text", "turns"),
+    ("rest", "text", "joins", "turns"),
     [
-        ("no wait", "no no wait", ["no no wait"]),
-        ("no wait", "no wait", ["no", "no wait"]),
-        ("w", "now", ["no", "now"]),
-        ("no", "no", ["no"]),
+        ("no wait", "no no wait", "t1", ["no no wait"]),
+        ("no wait", "no wait", "", ["no", "no wait"]),
+        ("w", "now", "", ["no", "now"]),
+        ("no", "no", "t1", ["no"]),
+        ("no", "no", "", ["no", "no"]),
     ],
 )
-def test_what_takes_back_may_begin_like_what_it_takes_back(rest: str, text: str, turns: list[str]) -> None:
-    events = [start(1), *end(1, "no"), *cut(1), start(2, "t1"), words(rest), *end(2, text)]
+def test_what_takes_back_may_begin_like_what_it_takes_back(rest: str, text: str, joins: str, turns: list[str]) -> None:
+    events = [start(1), *end(1, "no"), *cut(1), start(2, "t1"), words(rest), *end(2, text, joins)]
     assert [turn["user"] for turn in transcript(entries(*events))] == turns
 
 
 def test_words_of_an_earlier_turn_say_nothing_about_the_rest_of_a_later_one() -> None:
-    events = [words("a"), start(1), *end(1, "a"), *cut(1), start(2, "t1"), *end(2, "a")]
+    events = [words("a"), start(1), *end(1, "a"), *cut(1), start(2, "t1"), *end(2, "a", "t1")]
     assert [turn["user"] for turn in transcript(entries(*events))] == ["a"]
 
 
@@ -167,7 +169,7 @@ def test_it_was_interrupted_if_something_was_heard() -> None:
 
 
 def test_later_replies_of_it_can_be_interrupted() -> None:
-    events = [start(1), *end(1, "a"), *cut(1), start(2, "t1"), words("b"), *end(2, "a b"), *cut(2, "Done.")]
+    events = [start(1), *end(1, "a"), *cut(1), start(2, "t1"), words("b"), *end(2, "a b", "t1"), *cut(2, "Done.")]
     assert figures(entries(*events))["turns"] == {"ended": 1, "interrupted": 1, "share": 1.0}
 
 
