@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.clock import Clock
 from agent.conversation.events import ReminderDue
-from agent.errors import AgentError, HeldByOther, LimitReached, SessionGone, SessionHeld, SettingsError
+from agent.errors import AgentError, HeldByOther, LimitReached, SessionGone, SessionHeld, SettingsError, first_of
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
@@ -123,7 +123,7 @@ class App:
             stack.push_async_callback(self.office.close)
             for engine in (engines.brain, engines.tts, engines.asr):
                 stack.push_async_callback(engine.close)
-                await engine.start()
+            await _start(engines)
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._ringing = self._tasks.create_task(self._ring(), name="timers")
         except BaseException:
@@ -341,6 +341,16 @@ def _telemetry(settings: Settings) -> Telemetry | None:
 
 def _owner(settings: Settings) -> Owner:
     return Owner(ALONE) if settings.timeline.store == "memory" else owner_beside(settings.timeline.path)
+
+
+async def _start(engines: Engines) -> None:
+    """All at once: the recogniser's processes load their models while the brain loads its libraries."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for engine in (engines.asr, engines.brain, engines.tts):
+                tasks.create_task(engine.start())
+    except BaseExceptionGroup as group:
+        raise first_of(group) or group from None
 
 
 def _store(settings: Settings, clock: Clock) -> Store:

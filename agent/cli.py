@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from agent.config.load import Loaded, load
-from agent.errors import AgentError, AudioError, EngineError, SettingsError, StoreError
+from agent.errors import AgentError, AudioError, EngineError, SettingsError, StoreError, first_of
 
 CONFIG = Path("agent.toml")
 
@@ -62,17 +62,11 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
         except AgentError as error:
             raise _exit(error) from None
         except BaseExceptionGroup as group:
-            meant, others = group.split(AgentError)
-            if meant is None or others is not None:
+            if (first := first_of(group)) is None:
                 raise
-            raise _exit(_first(meant)) from None
+            raise _exit(first) from None
 
     return run
-
-
-def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _exit(error: AgentError) -> typer.Exit:

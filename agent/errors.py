@@ -133,3 +133,14 @@ class SessionHeld(AgentError):
 
 class TokenRefused(AgentError):
     code = "session.token"
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> AgentError | None:
+    """The first of the errors that a task group was left with; None if one was not raised on purpose."""
+    meant, others = group.split(AgentError)
+    if meant is None or others is not None:
+        return None
+    error: BaseException = meant
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, AgentError) else None

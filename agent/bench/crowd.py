@@ -21,7 +21,7 @@ from agent.bench.scenario import QUIET_S, Ask, ask
 from agent.bench.server_process import Server
 from agent.bench.voices import Voice
 from agent.clock import Clock
-from agent.errors import AgentError, EngineError, WireError
+from agent.errors import EngineError, WireError, first_of
 
 STAGGER_S = 0.3
 WARM_UPS = 3
@@ -103,7 +103,7 @@ async def crowds(
                 worst_ms = await _grow(server, callers, voice, clock, stage.sessions, stack)
                 windows.append(await _talk(server, callers, voice, stage.seconds, worst_ms))
             except* (WireError, EngineError) as errors:
-                failure = _reason(errors)
+                failure = str(first_of(errors))
             if failure:
                 break
     heard = [caller.heard() for caller in callers]
@@ -170,11 +170,6 @@ def _cpu_s(server: Server) -> tuple[float | None, float | None]:
     """Of the server's family and of this process with all others that it started."""
     served, together = machine.cpu_s(server.pid), machine.cpu_s(os.getpid())
     return served, None if served is None or together is None else together - served
-
-
-def _reason(group: BaseExceptionGroup[AgentError]) -> str:
-    error = group.exceptions[0]
-    return _reason(error) if isinstance(error, BaseExceptionGroup) else str(error)
 
 
 def _whole_s(span_us: tuple[int, int]) -> int:
