@@ -1,4 +1,4 @@
-"""The command line: `voice-agent serve | file | replay | config | doctor | bench`."""
+"""The command line: `voice-agent serve | file | replay | sessions | config | doctor | bench`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from agent.config.load import Loaded, load
+from agent.config.load import Loaded, load, values_of
 from agent.errors import AgentError, AudioError, EngineError, SettingsError, StoreError, first_of
 
 CONFIG = Path("agent.toml")
@@ -131,20 +131,86 @@ def file(
 @main.command()
 @clear_errors
 def replay(
-    session: Annotated[str, typer.Argument(help="A timeline file (JSON lines), or the id of a stored session.")],
+    session: Annotated[
+        str, typer.Argument(help="A timeline file (JSON lines), or the id of a stored session, or how it begins.")
+    ],
     turns: Annotated[bool, typer.Option("--turns", help="The record of every turn instead of the transcript.")] = False,
     json_file: Annotated[
         str, typer.Option("--json", help="Figures, intent and turn records as JSON; - for standard output.")
     ] = "",
     config: ConfigOption = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="table.key=value: decide again under this setting; timeline.path: where to look."),
+    ] = None,
+) -> None:
+    """Feed a stored timeline to a fresh core; show its transcript, latency waterfall and figures.
+
+    With --set, show what the core would have decided otherwise.
+    """
+    from agent.show import ReplayRun, replay_command
+
+    where = [override for override in overrides or [] if override.startswith("timeline.")]
+    changes = values_of([override for override in overrides or [] if override not in where])
+    run = ReplayRun(session, turns, json_file, changes)
+    if not replay_command(run, settings_of(config, where).settings, Console()):
+        raise typer.Exit(1)
+
+
+sessions = typer.Typer(help="Stored sessions: list, export, check and delete them.", invoke_without_command=True)
+main.add_typer(sessions, name="sessions")
+
+
+@sessions.callback()
+@clear_errors
+def sessions_(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="The older ones, too.")] = False,
+    config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Feed a stored timeline to a fresh core; show its transcript, latency waterfall and figures."""
-    from agent.show import replay_command
+    """List the stored sessions, newest first."""
+    from agent.sessions_command import list_sessions
 
-    settings = settings_of(config, overrides).settings
-    if not replay_command(session, settings, Console(), turns=turns, json_file=json_file):
+    if context.invoked_subcommand is None:
+        asyncio.run(list_sessions(settings_of(config, overrides).settings, Console(), everything=everything))
+
+
+@sessions.command()
+@clear_errors
+def export(
+    session: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    out: Annotated[Path | None, typer.Option(help="The file; standard output if there is none.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Write a session as JSON lines, the form that `replay` reads."""
+    from agent.sessions_command import export_session
+
+    asyncio.run(export_session(session, out, settings_of(config, overrides).settings))
+
+
+@sessions.command()
+@clear_errors
+def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Say what is wrong with what is stored."""
+    from agent.sessions_command import check_sessions
+
+    if not asyncio.run(check_sessions(settings_of(config, overrides).settings, Console())):
         raise typer.Exit(1)
+
+
+@sessions.command()
+@clear_errors
+def delete(
+    session: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Erase a session for good, its audio included."""
+    from agent.sessions_command import delete_session
+
+    asyncio.run(delete_session(session, settings_of(config, overrides).settings, Console()))
 
 
 @main.command(name="config")

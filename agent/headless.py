@@ -20,6 +20,7 @@ from agent.config.load import DEFAULT, Loaded
 from agent.conversation.events import Json
 from agent.errors import AudioError, EngineError
 from agent.settings import Settings
+from agent.show import show_transcript
 from agent.timeline.codec import dumps
 from agent.timeline.entry import Entry
 from agent.transport.file_plan import Utterance, plan_files
@@ -45,7 +46,8 @@ class FileRun:
 
 
 def run_headless(run: FileRun, loaded: Loaded, console: Console) -> None:
-    """Talk to the agent with files and write what was asked for. Raises `AgentError`."""
+    """Talk to the agent with files, write what was asked for and print the transcript, unless the report takes its
+    place. Raises `AgentError`."""
     plan = plan_files(run.inputs, run.following)
     settings = for_files(loaded)
     with Progress(
@@ -65,6 +67,8 @@ def run_headless(run: FileRun, loaded: Loaded, console: Console) -> None:
         _write_report(run.report, report)
     except OSError as error:
         raise AudioError(f"{error.filename} cannot be written: {error.strerror}") from error
+    if run.report != "-":
+        show_transcript(Console(), entries)
     if not recording.complete:
         raise EngineError("the session ended before the files did; the timeline and --verbose say why")
 

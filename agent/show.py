@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -14,10 +15,13 @@ from rich.text import Text
 
 from agent.conversation.events import Json
 from agent.errors import StoreError, WireError
+from agent.redecide import Redecided, redecide
 from agent.replay import Difference, replay
 from agent.settings import Settings
 from agent.show_figures import show_figures
+from agent.show_redecided import redecided_json, show_redecided
 from agent.show_turns import show_turns
+from agent.stored import named, stored_timelines
 from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
 from agent.timeline.projections.figures import figures
@@ -26,7 +30,6 @@ from agent.timeline.projections.latency import latency
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.projections.turn_records import turn_records
 from agent.timeline.reading import read_all
-from agent.timeline.sqlite import SqliteStore
 
 STAGES = (
     ("turn_end_ms", "turn end"),
@@ -87,38 +90,55 @@ def show_differences(console: Console, differences: Sequence[Difference], facts:
         console.print(f"  at fact {difference.seq}: stored {difference.stored}, decided {difference.decided}")
 
 
-def replay_command(
-    session: str, settings: Settings, console: Console, *, turns: bool = False, json_file: str = ""
-) -> bool:
-    """Show a timeline file or a stored session; whether its replay decided the same.
+@dataclass(frozen=True, slots=True)
+class ReplayRun:
+    """What of a replay is shown, and where.
 
     `turns`: each turn's record instead of the plain transcript. `json_file`: where the figures, the
     intent at the end and the turn records go as JSON; `-` is standard output, and nothing else is shown.
+    `changes`: settings of the core under which the facts are decided again.
     """
-    entries = read_entries(session, settings)
+
+    session: str
+    turns: bool = False
+    json_file: str = ""
+    changes: Mapping[str, Json] = field(default_factory=dict)
+
+
+def replay_command(run: ReplayRun, settings: Settings, console: Console) -> bool:
+    """Show a timeline file or a stored session; whether its replay decided the same. Raises `AgentError`."""
+    entries = read_entries(run.session, settings)
     differences = replay(entries)
-    if json_file:
-        write_json(json_file, entries, differences)
-    if json_file == "-":
+    again = redecide(entries, run.changes) if run.changes else None
+    if run.json_file:
+        write_json(run.json_file, entries, differences, again)
+    if run.json_file == "-":
         return not differences
-    (show_turns if turns else show_transcript)(console, entries)
-    console.print()
-    show_waterfall(console, entries)
-    console.print()
-    show_figures(console, entries)
+    if again is None:
+        (show_turns if run.turns else show_transcript)(console, entries)
+        console.print()
+        show_waterfall(console, entries)
+        console.print()
+        show_figures(console, entries)
+    else:
+        show_redecided(console, again, run.changes)
     console.print()
     show_differences(console, differences, sum(entry.role == "fact" for entry in entries))
     return not differences
 
 
-def write_json(path: str, entries: Sequence[Entry], differences: Sequence[Difference]) -> None:
+def write_json(
+    path: str, entries: Sequence[Entry], differences: Sequence[Difference], again: Redecided | None = None
+) -> None:
     """What was folded from the timeline, as JSON. Raises `StoreError` if it cannot be written."""
-    found = {
+    found: dict[str, Json] = {
         "identical": not differences,
         "figures": figures(entries),
         "intent": intent(entries),
-        "turns": turn_records(entries),
+        "turns": list[Json](turn_records(entries)),
     }
+    if again is not None:
+        found["redecided"] = redecided_json(again)
     text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     if path == "-":
         sys.stdout.write(text)
@@ -130,7 +150,10 @@ def write_json(path: str, entries: Sequence[Entry], differences: Sequence[Differ
 
 
 def read_entries(session: str, settings: Settings) -> list[Entry]:
-    """A timeline from a JSON-lines file, or from the store. Raises `StoreError` or `WireError`."""
+    """A timeline from a JSON-lines file, or from the store by (the beginning of) its id.
+
+    Raises `StoreError` or `WireError`.
+    """
     path = Path(session)
     if path.is_file():
         try:
@@ -139,16 +162,10 @@ def read_entries(session: str, settings: Settings) -> list[Entry]:
             raise WireError(f"{path} is not a timeline of JSON lines: {error}") from error
     if not settings.timeline.path.is_file():
         raise StoreError(f"{session} is no file, and there is no stored timeline at {settings.timeline.path}")
-    return asyncio.run(_stored(session, settings.timeline.path))
+    return asyncio.run(_stored(session, settings))
 
 
-async def _stored(session: str, path: Path) -> list[Entry]:
-    store = SqliteStore(path)
-    try:
-        entries = await read_all(store, session)
-        if not entries:
-            known = ", ".join(stored.session_id for stored in await store.sessions(5)) or "none"
-            raise StoreError(f"{session} is neither a file nor a stored session; the latest sessions: {known}")
-        return entries
-    finally:
-        await store.close()
+async def _stored(session: str, settings: Settings) -> list[Entry]:
+    async with stored_timelines(settings.timeline) as store:
+        found = await named(store, session)
+        return await read_all(store, found.session_id, found.first_seq - 1)

@@ -45,11 +45,19 @@ def _user(user: dict[str, Any]) -> list[tuple[str, Text]]:
     if not user["said"]:
         return []
     rows = [("typed" if user["typed"] else "said", Text(user["said"], style="cyan"))]
+    rows += [("cut off", _cut_off(part)) for part in user["cut_off"]]
     if user["revised"]:
         rows.append(("at first", Text(user["last_partial"], style="yellow")))
     if not user["understood"]:
         rows.append(("understood", Text("not understood", style="yellow")))
     return rows
+
+
+def _cut_off(part: dict[str, Any]) -> Text:
+    """Where the turn was ended too early, and by what silence."""
+    silence = part["evidence"].get("silence_ms")
+    behind = f", behind {silence} ms of silence" if silence is not None else ""
+    return Text.assemble((part["said"], "yellow"), (f"  [{part['turn_id']}{behind}]", "dim"))
 
 
 def _reply(reply: dict[str, Any]) -> list[tuple[str, Text]]:

@@ -75,6 +75,11 @@ def save(path: Path, changes: Mapping[str, Any]) -> None:
     file.write(path, {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()})
 
 
+def values_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of `table.key=value`s alone, by key, not checked against each other. Raises `SettingsError`."""
+    return {one.key.name: one.value for one in _from_command_line(overrides)}
+
+
 # ── sources ──────────────────────────────────────────────────────────────────────────────
 
 

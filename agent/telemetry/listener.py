@@ -55,6 +55,8 @@ class Telemetry:
         except Exception:
             # The boundary to what is only watched: a fault here must not end the sessions.
             log.exception("a session is not traced any further")
+        finally:
+            meters.close()
 
     async def close(self) -> None:
         """Export what waits, for at most `CLOSE_TIMEOUT_S`."""

@@ -1,6 +1,6 @@
 """Metrics of a session, derived from its timeline.
 
-voice_agent.turns            counter   outcome
+voice_agent.turns            counter   outcome; one that was ended too early and went on is one turn
 voice_agent.response         ms        the user's last sample → the first sample out
 voice_agent.interruptions    counter   verdict: suspected, confirmed, dismissed
 voice_agent.cancel.ack       ms        target: cancel.requested → cancel.ack
@@ -15,6 +15,7 @@ from opentelemetry.metrics import Histogram, Meter
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
+from agent.telemetry.turns import EndedTurn, Turns
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
 from agent.timeline.projections.effects import Effects
@@ -46,6 +47,7 @@ class Meters:
     def __init__(self, instruments: Instruments) -> None:
         self._to = instruments
         self._effects = Effects()
+        self._turns = Turns()
         self._user_end_us: int | None = None
         self._turn_end_us: dict[str, int] = {}
         """When the user had stopped, by turn, until its answer is heard."""
@@ -57,13 +59,22 @@ class Meters:
         self._count_effects(entry)
         self._time_response(event, now_us)
         self._time_cancel(event, now_us)
+        self._count_turns(self._turns.apply(event))
         match event:
-            case d.ReplyDone() if event.outcome != "discarded":
-                self._to.turns.add(1, {"outcome": event.outcome})
             case d.InterruptionSuspected() | d.InterruptionConfirmed() | d.InterruptionDismissed():
                 self._to.interruptions.add(1, {"verdict": event.type.rpartition(".")[2]})
             case e.Fault() | d.Complaint():
                 self._to.errors.add(1, {"code": event.code})
+
+    def close(self) -> None:
+        """The timeline is over, or not followed any further."""
+        self._count_turns(self._turns.flush())
+
+    def _count_turns(self, ended: list[EndedTurn]) -> None:
+        for turn in ended:
+            self._to.turns.add(1, {"outcome": turn.outcome})
+            if turn.response_ms is not None:
+                self._to.response.record(turn.response_ms)
 
     def _time_response(self, event: e.Event, now_us: int) -> None:
         match event:
@@ -79,7 +90,7 @@ class Meters:
             case e.PlaybackStarted():
                 end_us = self._turn_end_us.pop(self._turn_of.get(event.reply_id, ""), None)
                 if end_us is not None:
-                    self._to.response.record((now_us - end_us) / 1_000)
+                    self._turns.responded(self._turn_of[event.reply_id], (now_us - end_us) / 1_000)
 
     def _time_cancel(self, event: e.Event, now_us: int) -> None:
         match event:

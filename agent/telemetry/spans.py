@@ -8,8 +8,9 @@
     ├── playback             playback.start … playback.stop
     └── interruption         interruption.suspected … confirmed or dismissed
 
-What the agent says unasked is a root span `announcement`. A span that was cancelled ends with its
-`cancel.ack`. No words are exported, only their number: a trace may leave the machine.
+A turn that goes on with one that was ended too early names it (`turn.continues`). What the agent says
+unasked is a root span `announcement`. A span that was cancelled ends with its `cancel.ack`. No words are
+exported, only their number: a trace may leave the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
+from agent.timeline.projections.continuation import Continuation
 
 ROOTS_KEPT = 16
 OPEN_KEPT = 256
@@ -45,14 +47,16 @@ class Spans:
         self._open: dict[Key, Span] = {}
         self._session_id = ""
         self._base_ns: int | None = None
+        self._continuation = Continuation()
 
     def apply(self, entry: Entry) -> None:
         at_ns = self._time_ns(entry)
         self._session_id = entry.session_id
         event = entry.event
+        before = self._continuation.apply(event)
         match event:
             case d.TurnStart() | d.TurnEnd():
-                self._on_turn(event, at_ns)
+                self._on_turn(event, at_ns, before)
             case d.ModelStart() | e.ModelToken() | e.ModelDone():
                 self._on_model(event, at_ns)
             case d.ToolStart() | d.ActionStarted() | e.ToolResult():
@@ -77,12 +81,14 @@ class Spans:
 
     # ── what opens and ends ──────────────────────────────────────────────────────────────
 
-    def _on_turn(self, event: d.TurnStart | d.TurnEnd, at_ns: int) -> None:
+    def _on_turn(self, event: d.TurnStart | d.TurnEnd, at_ns: int, before: str) -> None:
         root = self._root(event.turn_id, "turn", at_ns)
         key = f"{event.turn_id}|listening|"
         if isinstance(event, d.TurnStart):
             self._start(key, "listening", root, at_ns)
             return
+        if before:
+            root.set_attribute("turn.continues", before)
         root.set_attributes({"turn.words": len(event.text.split()), "turn.understood": event.understood})
         evidence = {
             f"evidence.{name}": value

@@ -23,7 +23,8 @@ class Known(NamedTuple):
     """An event that the session has, or had before it was truncated."""
 
     seq: int
-    digest: str
+    digest: str = ""
+    """Empty once it was forgotten what the event was."""
 
 
 Lookup = Callable[[str], Known | None]
@@ -63,14 +64,14 @@ def session_of(entries: Sequence[Entry]) -> str:
 
 
 def fresh_entries(entries: Sequence[Entry], known: Lookup) -> list[Entry]:
-    """What of a batch the session does not have yet. Raises `EventIdReused`."""
+    """What of a batch the session does not have yet, and never had. Raises `EventIdReused`."""
     fresh: dict[str, Entry] = {}
     for entry in entries:
         event_id = entry.event.event_id
         earlier = known_entry(fresh[event_id]) if event_id in fresh else known(event_id)
         if earlier is None:
             fresh[event_id] = entry
-        elif earlier.digest != digest_of(entry):
+        elif earlier.digest not in ("", digest_of(entry)):
             raise EventIdReused(f"{event_id} is the id of entry {earlier.seq} already, which is another event")
     return list(fresh.values())
 

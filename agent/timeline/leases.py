@@ -185,11 +185,16 @@ def check_snapshot(row: SessionRow, lease: Lease, seq: int) -> None:
         raise SeqConflict(f"session {row.session_id} has entries {row.first_seq} to {row.last_seq}, not {seq}")
 
 
-def check_truncation(row: SessionRow, lease: Lease, through: int, snapshot_seq: int) -> None:
-    """Raises `Fenced`, and `SeqConflict` when no snapshot stands for what would go, or nothing would stay."""
+def check_forgetting(row: SessionRow, lease: Lease, through: int) -> None:
+    """Raises `Fenced`, and `SeqConflict` when nothing would stay."""
     check_lease(row, lease)
     if through >= row.last_seq:
         raise SeqConflict(f"session {row.session_id} ends with entry {row.last_seq}: its last one stays")
+
+
+def check_truncation(row: SessionRow, lease: Lease, through: int, snapshot_seq: int) -> None:
+    """Raises `Fenced`, and `SeqConflict` when no snapshot stands for what would go, or nothing would stay."""
+    check_forgetting(row, lease, through)
     if through > snapshot_seq:
         raise SeqConflict(
             f"entries of session {row.session_id} up to {through} cannot go: "

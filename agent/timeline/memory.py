@@ -33,7 +33,8 @@ class _Session:
 
     def stored(self) -> StoredSession:
         row = self.row
-        return StoredSession(row.session_id, row.created, row.last_seq, row.first_seq, row.owner, row.user)
+        names = (row.owner, row.user, row.touched, row.expires_us)
+        return StoredSession(row.session_id, row.created, row.last_seq, row.first_seq, *names)
 
 
 class MemoryStore:
@@ -134,6 +135,20 @@ class MemoryStore:
         for entry in session.entries[:gone]:
             session.ids[entry.event.event_id] = known_entry(entry)
         del session.entries[:gone]
+        session.row = session.row.truncated(through)
+
+    async def forget(self, lease: Lease, through: int) -> None:
+        """See `Store.forget`."""
+        session = self._find(lease.session_id)
+        leases.check_forgetting(session.row, lease, through)
+        gone = max(through + 1 - session.row.first_seq, 0)
+        for entry in session.entries[:gone]:
+            session.ids[entry.event.event_id] = Known(entry.seq)
+        session.ids = {
+            event_id: Known(known.seq) if isinstance(known, Known) else known for event_id, known in session.ids.items()
+        }
+        del session.entries[:gone]
+        session.snapshot = None
         session.row = session.row.truncated(through)
 
     # ── presence ─────────────────────────────────────────────────────────────────────────

@@ -119,6 +119,10 @@ class SqliteStore:
         """See `Store.truncate`."""
         await self._write(lease.session_id, lambda to: sqlite_writes.truncate(to, lease, through), scrub=True)
 
+    async def forget(self, lease: Lease, through: int) -> None:
+        """See `Store.forget`."""
+        await self._write(lease.session_id, lambda to: sqlite_writes.forget(to, lease, through), scrub=True)
+
     # ── presence ─────────────────────────────────────────────────────────────────────────
 
     async def presence_set(

@@ -14,7 +14,9 @@ from agent.timeline.sqlite_rows import COLUMNS, entry_of, load_session
 from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 
 _READ = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
-_STORED = "SELECT session_id, created, last_seq, first_seq, owner, user FROM sessions WHERE deleted = 0"
+_STORED = """
+SELECT session_id, created, last_seq, first_seq, owner, user, touched, expires_us FROM sessions WHERE deleted = 0
+"""
 _ACTIONS = "SELECT action_id, state, seq, epoch FROM actions WHERE session_id = ? ORDER BY seq, action_id"
 _PRESENCE = """
 SELECT device_id, state, since, expires_us FROM presence WHERE session_id = ? AND expires_us > ?

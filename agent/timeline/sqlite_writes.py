@@ -31,6 +31,10 @@ _STATE = "SELECT state FROM actions WHERE session_id = ? AND action_id = ?"
 _SET_STATE = "INSERT OR REPLACE INTO actions (session_id, action_id, state, seq, epoch) VALUES (?, ?, ?, ?, ?)"
 _SNAPSHOT_SEQ = "SELECT coalesce(max(seq), 0) FROM snapshots WHERE session_id = ?"
 _TO_TRUNCATE = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND seq <= ? ORDER BY seq"  # noqa: S608
+_KEEP_IDS = """
+INSERT INTO past_ids (session_id, event_id, seq, digest)
+SELECT session_id, event_id, seq, '' FROM entries WHERE session_id = ? AND seq <= ?
+"""
 _SET_PRESENCE = """
 INSERT INTO presence (session_id, device_id, state, since, expires_us) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (session_id, device_id) DO UPDATE SET state = excluded.state, expires_us = excluded.expires_us
@@ -138,6 +142,18 @@ def truncate(connection: sqlite3.Connection, lease: Lease, through: int) -> None
     known = [(session_id, entry.event.event_id, *known_entry(entry)) for entry in gone]
     connection.executemany("INSERT INTO past_ids (session_id, event_id, seq, digest) VALUES (?, ?, ?, ?)", known)
     connection.execute("DELETE FROM entries WHERE session_id = ? AND seq <= ?", (session_id, through))
+    save_session(connection, row.truncated(through))
+
+
+def forget(connection: sqlite3.Connection, lease: Lease, through: int) -> None:
+    """See `Store.forget`."""
+    session_id = lease.session_id
+    row = load_session(connection, session_id)
+    leases.check_forgetting(row, lease, through)
+    connection.execute("UPDATE past_ids SET digest = '' WHERE session_id = ?", (session_id,))
+    connection.execute(_KEEP_IDS, (session_id, through))
+    connection.execute("DELETE FROM entries WHERE session_id = ? AND seq <= ?", (session_id, through))
+    connection.execute("DELETE FROM snapshots WHERE session_id = ?", (session_id,))
     save_session(connection, row.truncated(through))
 
 

@@ -17,13 +17,13 @@ ids); `StoreError` for a file that cannot be read or written.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from agent.conversation.events import Json
 from agent.timeline.entry import Entry
-from agent.timeline.leases import Lease
+from agent.timeline.leases import Lease, unix_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,14 @@ class StoredSession:
     """Who holds its lease, or held it last without giving it back."""
     user: str = ""
     """Whose conversation it is, as far as the first owner who knew has said."""
+    touched: str = field(default="", compare=False)
+    """When its last entry was made. UTC, ISO-8601."""
+    expires_us: int = field(default=0, compare=False)
+    """When its lease runs out, in microseconds since 1970."""
+
+    def held(self, now: datetime) -> bool:
+        """Whether somebody's lease runs."""
+        return self.owner != "" and self.expires_us > unix_us(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,11 @@ class Store(Protocol):
 
     async def truncate(self, lease: Lease, through: int) -> None:
         """Drop entries up to `through`, which a snapshot must cover, but keep their event ids. The last one stays."""
+        ...
+
+    async def forget(self, lease: Lease, through: int) -> None:
+        """Erase entries up to `through`, and all that was made of them: only their event ids stay, so that a repeat
+        is still acknowledged, whatever it holds. The last entry stays. Raises `Fenced`, `SeqConflict`."""
         ...
 
     async def presence_set(

@@ -172,6 +172,48 @@ def test_retention_deletes_what_is_old_and_not_in_use(backend: Backend, tmp_path
 
 
 @every_store
+def test_what_is_forgotten_leaves_its_ids_alone(backend: Backend, tmp_path: Path) -> None:
+    async def check(store: Store, rival: Store) -> None:
+        lease = await begun(store, 9)
+        await store.snapshot(lease, 3, b"what was said")
+        await store.truncate(lease, 3)
+        await store.forget(lease, 6)
+        assert await rival.latest_snapshot("s1") is None
+        with pytest.raises(Truncated, match="from entry 7 on"):
+            await rival.read("s1", 0)
+        assert await rival.read("s1", 6) == entries(7, 9)
+        stored = await rival.session("s1")
+        assert stored is not None
+        assert (stored.first_seq, stored.last_seq) == (7, 9)
+        # A repeat is acknowledged; what it was is not known any more, not even by a digest.
+        for repeated in (entry(2), entry(5), replace(entry(5), event=TextInput(event_id="e5", text="other"))):
+            assert await store.append([repeated], lease) == 9
+        with pytest.raises(EventIdReused):
+            await store.append([replace(entry(8), event=TextInput(event_id="e8", text="other"))], lease)
+        assert await store.append(entries(10, 10), lease) == 10
+        await store.forget(lease, 6)
+        await store.forget(lease, 0)
+        assert await rival.read("s1", 6) == entries(7, 10)
+        assert await store.check() == []
+
+    with_rivals(backend, tmp_path, check)
+
+
+@every_store
+def test_the_last_entry_stays_and_only_its_owner_forgets(backend: Backend, tmp_path: Path) -> None:
+    async def check(store: Store) -> None:
+        lease = await begun(store, 4)
+        with pytest.raises(SeqConflict, match="its last one stays"):
+            await store.forget(lease, 4)
+        await store.acquire("s1", "a", 30)
+        with pytest.raises(Fenced):
+            await store.forget(lease, 2)
+        assert await store.read("s1", 1, 3) == entries(2, 4)
+
+    with_store(backend, tmp_path, check)
+
+
+@every_store
 def test_presence_is_who_is_there_now(backend: Backend, tmp_path: Path) -> None:
     async def check(store: Store, rival: Store) -> None:
         await store.presence_set("s1", "phone", {"transport": "webrtc", "focus": True}, 30)

@@ -55,6 +55,13 @@ def test_a_file_is_answered_reported_recorded_and_replayed(tmp_path: Path) -> No
     assert "9 AM in Tokyo" in again.output
 
 
+def test_a_file_alone_prints_what_was_said(tmp_path: Path) -> None:
+    question = write_wav(tmp_path / "question.wav", speak("what time is it in tokyo right now"))
+    done = runner.invoke(main, ["file", str(question), "--time-zone", "Europe/Paris"])
+    assert done.exit_code == 0, done.output
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["t1", "you"], ["agent", "It's"]]
+
+
 def test_telephone_audio_works_and_nothing_is_done_on_what_was_not_understood(tmp_path: Path) -> None:
     """8 kHz has half of the band that the recogniser was made for."""
     path = write_wav(tmp_path / "phone.wav", speak("set a timer for ten minutes", "awb", 8_000), 8_000, 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import sys
 import wave
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +19,10 @@ from agent.app import App
 from agent.cli import main
 from agent.clock import run_virtual
 from agent.config.load import load
+from agent.settings import Settings
 from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserContext
+from agent.timeline.codec import loads
+from agent.timeline.sqlite import SqliteStore
 from tests.fixtures.speech import speak
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +47,19 @@ def test_every_shell_command_is_known() -> None:
     assert {command.split()[0] for command in COMMANDS} == {"scripts/run", "scripts/test", "voice-agent"}
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"voice-agent (file|replay|config)", c)])
+def store(session_id: str) -> None:
+    """Keep a conversation where the agent keeps those of its own."""
+
+    async def append() -> None:
+        lines = (ROOT / "tests" / "fixtures" / "timeline_barge_in.jsonl").read_text().splitlines()
+        stored = SqliteStore(Settings().timeline.path)
+        await stored.append([replace(loads(line), session_id=session_id) for line in lines])
+        await stored.close()
+
+    asyncio.run(append())
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"voice-agent (file|replay|sessions|config)", c)])
 def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in (("question", "what time is it"), ("story", "tell me a story"), ("stop", "stop that please")):
@@ -52,7 +69,9 @@ def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypat
             file.setframerate(16_000)
             file.writeframes(speak(text).astype(np.int16).tobytes())
     runner = CliRunner()
-    if command.startswith("voice-agent replay"):
+    if "sessions" in command or "a3f" in command:
+        store("a3f09c")
+    elif command.startswith("voice-agent replay"):
         recorded = runner.invoke(main, ["file", "question.wav", "--timeline", "talk.jsonl"])
         assert recorded.exit_code == 0, recorded.output
     done = runner.invoke(main, shlex.split(command)[1:])

@@ -63,6 +63,11 @@ def test_turns_are_shown_from_the_words_to_the_tools() -> None:
     assert "tool time ok" in lines
 
 
+def test_where_a_turn_was_ended_too_early_is_shown() -> None:
+    lines = [" ".join(line.split()) for line in shown("cut_off", "--turns").splitlines()]
+    assert "cut off set a timer for ten minutes [t1, behind 160 ms of silence]" in lines
+
+
 @pytest.mark.parametrize("name", ["answer", "barge_in"])
 def test_everything_fits_eighty_columns(name: str) -> None:
     for flags in ([], ["--turns"]):

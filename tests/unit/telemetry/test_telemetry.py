@@ -116,6 +116,31 @@ def test_an_interruption_is_a_span_with_its_verdict_and_metrics_count_it() -> No
     assert "voice_agent.ghost_actions" not in metrics
 
 
+def test_a_turn_that_was_ended_too_early_and_goes_on_counts_once() -> None:
+    """Its first two parts had replies that nobody heard: they were no turns, and so had no response time."""
+    sink = Sink()
+    sink.follow(golden("cut_off"))
+    metrics = sink.metrics()
+    assert metrics["voice_agent.turns"] == {("completed",): 3, ("interrupted",): 2}
+    assert metrics["voice_agent.response"][()][0] == 5
+    continued = [(span.attributes or {}).get("turn.continues") for span in sink.named("turn")]
+    assert [turn for turn in continued if turn] == ["t1", "t2"]
+
+
+def test_a_continued_turn_of_which_something_was_heard_counts_as_interrupted() -> None:
+    sink = Sink()
+    sink.follow(golden("cut_off_heard"))
+    assert sink.metrics()["voice_agent.turns"] == {("interrupted",): 1}
+
+
+def test_a_turn_that_was_cut_last_counts_at_the_end() -> None:
+    sink = Sink()
+    entries = golden("barge_in")
+    cut = next(n for n, entry in enumerate(entries) if entry.event.type == "reply.done")
+    sink.follow(entries[: cut + 1])
+    assert sink.metrics()["voice_agent.turns"] == {("interrupted",): 1}
+
+
 def test_ghost_actions_and_late_commits_are_counted_and_every_span_ends() -> None:
     sink = Sink()
     sink.follow(golden("faults"))

@@ -128,7 +128,7 @@ def bytes_of(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
 
 
-@pytest.mark.parametrize("how", ["delete", "truncate"])
+@pytest.mark.parametrize("how", ["delete", "truncate", "forget"])
 def test_what_is_erased_is_not_in_the_file_any_more(path: Path, how: str) -> None:
     async def check(store: SqliteStore) -> None:
         lease = await store.acquire("s1", "a", 30)
@@ -138,6 +138,8 @@ def test_what_is_erased_is_not_in_the_file_any_more(path: Path, how: str) -> Non
         assert b"swordfish" in bytes_of(path)
         if how == "delete":
             assert await store.delete("s1")
+        elif how == "forget":
+            await store.forget(lease, 39)
         else:
             await store.snapshot(lease, 40, b"")
             await store.truncate(lease, 39)

@@ -1,0 +1,105 @@
+"""`voice-agent sessions`: what is stored, shown, taken out, checked and erased, beside an agent that may be running."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from agent.errors import HeldByOther, StoreError
+from agent.recordings import Recordings
+from agent.settings import Settings
+from agent.stored import ALL, named, stored_timelines
+from agent.timeline.export import jsonl
+from agent.timeline.owner import owner_beside
+from agent.timeline.projections.transcript import transcript
+from agent.timeline.store import Store, StoredSession
+
+SHOWN = 50
+FIRST_WORDS = 40
+DELETE_TTL_S = 30.0
+
+
+async def list_sessions(settings: Settings, console: Console, *, everything: bool = False) -> None:
+    """What is stored, newest first, and who holds it. Raises `StoreError`."""
+    recordings = Recordings.beside(settings.timeline.path)
+    async with stored_timelines(settings.timeline) as store:
+        stored = await store.sessions(ALL)
+        shown = stored if everything else stored[:SHOWN]
+        table = Table("session", "begun", "last", "entries", "audio", "", "first words", box=None, pad_edge=False)
+        for one in shown:
+            audio_s = recordings.seconds(one.session_id)
+            table.add_row(
+                one.session_id,
+                _minute(one.created),
+                _minute(one.touched),
+                str(one.last_seq - one.first_seq + 1),
+                f"{timedelta(seconds=round(audio_s))}" if audio_s else "–",
+                "held" if one.held(datetime.now(UTC)) else "",
+                await _first_words(store, one),
+            )
+    console.print(table if stored else f"No session is stored in {settings.timeline.path}.")
+    if len(shown) < len(stored):
+        console.print(f"{len(stored) - len(shown)} older ones: --all shows them.")
+
+
+async def export_session(name: str, out: Path | None, settings: Settings) -> None:
+    """The entries of a session as JSON lines, to a file or to standard output. Raises `StoreError`."""
+    async with stored_timelines(settings.timeline) as store:
+        found = await named(store, name)
+        try:
+            target = sys.stdout if out is None else out.open("w", encoding="utf-8")
+            try:
+                async for line in jsonl(store, found.session_id):
+                    target.write(line)
+            finally:
+                target.flush() if out is None else target.close()
+        except OSError as error:
+            raise StoreError(f"{out or 'standard output'} cannot be written: {error.strerror}") from error
+
+
+async def check_sessions(settings: Settings, console: Console) -> bool:
+    """Say what is wrong with the stored timelines and recordings; whether nothing is. Raises `StoreError`."""
+    recordings = Recordings.beside(settings.timeline.path)
+    async with stored_timelines(settings.timeline) as store:
+        stored = await store.sessions(ALL)
+        complaints = await store.check()
+    complaints += recordings.check(one.session_id for one in stored)
+    for complaint in complaints:
+        console.print(complaint, style="red", highlight=False, markup=False)
+    if not complaints:
+        console.print(f"{settings.timeline.path} is in order: {len(stored)} sessions.", highlight=False)
+    return not complaints
+
+
+async def delete_session(name: str, settings: Settings, console: Console) -> None:
+    """Erase a session, its audio included. Raises `StoreError` for one that a running agent holds."""
+    async with stored_timelines(settings.timeline) as store:
+        found = await named(store, name)
+        owner = owner_beside(settings.timeline.path)
+        try:
+            # Held here, nobody can take it up while it goes.
+            await store.acquire(found.session_id, owner.name, DELETE_TTL_S)
+            await store.delete(found.session_id)
+        except HeldByOther:
+            raise StoreError(
+                f"session {found.session_id} is held by a running agent: hang up there, or stop that agent"
+            ) from None
+        finally:
+            owner.close()
+    had_audio = Recordings.beside(settings.timeline.path).delete(found.session_id)
+    console.print(f"Deleted {found.session_id}{' and its audio' if had_audio else ''}.", highlight=False)
+
+
+def _minute(ts: str) -> str:
+    return ts[:16].replace("T", " ")
+
+
+async def _first_words(store: Store, one: StoredSession) -> str:
+    """What the user said first, shortened; empty when nothing was said early on."""
+    turns = transcript(await store.read(one.session_id, one.first_seq - 1))
+    said = next((str(turn["user"]) for turn in turns if turn["user"]), "")
+    return said if len(said) <= FIRST_WORDS else said[: FIRST_WORDS - 1] + "…"

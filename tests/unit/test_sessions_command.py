@@ -1,0 +1,164 @@
+"""`voice-agent sessions` beside the stored timelines, as a person uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from agent.cli import main
+from agent.recordings import Recordings
+from agent.timeline.codec import loads
+from agent.timeline.entry import Entry
+from agent.timeline.owner import owner_beside
+from agent.timeline.sqlite import SqliteStore
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+FILE = "voice-agent-timeline.sqlite3"
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+
+def golden(session_id: str, name: str = "answer") -> list[Entry]:
+    lines = (FIXTURES / f"timeline_{name}.jsonl").read_text().splitlines()
+    return [loads(json.dumps(json.loads(line) | {"session_id": session_id})) for line in lines]
+
+
+def stored(work: Any) -> None:
+    async def with_store() -> None:
+        store = SqliteStore(Path(FILE))
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    asyncio.run(with_store())
+
+
+def keep(*session_ids: str) -> None:
+    async def work(store: SqliteStore) -> None:
+        for session_id in session_ids:
+            await store.append(golden(session_id))
+
+    stored(work)
+
+
+def record(session_id: str, start_ms: int = 0, seconds: int = 2) -> Path:
+    path = Recordings.beside(Path(FILE)).new(session_id, start_ms)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(4 * 16_000 * seconds))
+    return path
+
+
+def run(*arguments: str) -> Result:
+    done = runner.invoke(main, list(arguments))
+    assert "Traceback" not in done.output
+    return done
+
+
+def lines(done: Result) -> list[str]:
+    assert done.exit_code == 0, done.output
+    return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+
+def test_they_are_listed_with_what_was_said_first_and_their_audio() -> None:
+    keep("abc123", "def456")
+    record("abc123", 500, 75)
+    shown = "\n".join(lines(run("sessions")))
+    assert re.search(r"^abc123 2026-01-01 00:00 2026-01-01 00:00 \d+ 0:01:15 what time is it in tokyo$", shown, re.M)
+    assert re.search(r"^def456 .* – what time", shown, re.M)
+
+
+def test_a_session_that_is_held_says_so() -> None:
+    keep("abc123")
+
+    async def hold(store: SqliteStore) -> None:
+        await store.acquire("abc123", "agent", 3_600)
+
+    stored(hold)
+    assert " held " in "\n".join(lines(run("sessions")))
+
+
+def test_the_beginning_of_an_id_is_enough_to_replay_and_export() -> None:
+    keep("abc123", "abd456")
+    assert "every decision is identical" in run("replay", "abc").stdout
+    assert run("sessions", "export", "abc", "--out", "talk.jsonl").exit_code == 0
+    assert [loads(line) for line in Path("talk.jsonl").read_text().splitlines()] == golden("abc123")
+    alone = run("sessions", "export", "abd")
+    assert [loads(line) for line in alone.stdout.splitlines()] == golden("abd456")
+    several = run("replay", "ab")
+    assert several.exit_code == 5
+    assert "2 stored sessions begin with ab: " in several.output
+
+
+def test_what_is_deleted_is_gone_with_its_audio_and_its_words() -> None:
+    keep("abc123", "def456")
+    record("abc123")
+    deleted = run("sessions", "delete", "abc")
+    assert deleted.stdout == "Deleted abc123 and its audio.\n"
+    assert not list(Path(f"{FILE}-audio").iterdir())
+    assert run("replay", "abc123").exit_code == 5
+    assert len(lines(run("sessions"))) == 2
+    run("sessions", "delete", "def456")
+    assert all(b"tokyo" not in path.read_bytes().lower() for path in Path().glob(f"{FILE}*") if path.is_file())
+
+
+def test_a_session_that_a_running_agent_holds_is_not_deleted() -> None:
+    keep("abc123")
+    agent = owner_beside(Path(FILE))
+
+    async def hold(store: SqliteStore) -> None:
+        await store.acquire("abc123", agent.name, 3_600)
+
+    try:
+        stored(hold)
+        refused = run("sessions", "delete", "abc123")
+    finally:
+        agent.close()
+    assert refused.exit_code == 5
+    assert "held by a running agent" in refused.output
+    assert run("replay", "abc123").exit_code == 0
+    assert run("sessions", "delete", "abc123").exit_code == 0, "the agent is gone, whatever its lease says"
+
+
+def test_check_finds_what_is_wrong() -> None:
+    keep("abc123")
+    record("abc123")
+    assert "in order: 1 sessions." in "\n".join(lines(run("sessions", "check")))
+    record("nobody")
+    record("abc123", 9_000).write_bytes(b"no audio")
+    bad = run("sessions", "check")
+    assert bad.exit_code == 1
+    assert "audio of a session that is not stored" in bad.stdout
+    assert "9000.wav cannot be read as audio" in bad.stdout
+
+
+@pytest.mark.parametrize("arguments", [("sessions",), ("sessions", "export", "x"), ("sessions", "check")])
+def test_files_that_cannot_be_used_are_clear_errors(arguments: tuple[str, ...]) -> None:
+    missing = run(*arguments)
+    assert missing.exit_code == 5
+    assert "no stored timeline" in missing.output
+    assert not Path(FILE).exists(), "looking makes no file"
+    Path(FILE).write_text("this is no database, but it is long enough to be taken for one " * 40)
+    assert "not an SQLite file" in run(*arguments).output
+    assert run(*arguments, "--set", "timeline.store=memory").exit_code == 5
+
+
+def test_an_unknown_session_names_the_latest_ones() -> None:
+    keep("abc123")
+    assert "the latest sessions: abc123" in run("sessions", "delete", "zzz").output
+    assert "the latest sessions: abc123" in run("replay", "zzz").output
+    assert run("sessions", "export", "abc", "--out", "no/such/file").exit_code == 5
