@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from agent.audio.wav import write_wav
+from agent.bench.alignment import Reference
 from tests.browser.page import TalkPage
-from tests.fixtures.server import Server, start_server, stop_server, wait_idle
+from tests.fixtures.server import Server, run_command, start_server, stop_server, wait_idle
+from tests.fixtures.speech import resampled, silence, speak
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -19,6 +24,8 @@ FLAGS = (
     "--disable-background-networking",
     "--allow-loopback-in-peer-connection",
 )
+LONG_QUESTION = "what can you do"
+"""Its answer is spoken for some 18 s."""
 SOUND_AT_ONCE = "--autoplay-policy=no-user-gesture-required"  # a second flag of this name does not replace the first
 
 
@@ -64,6 +71,21 @@ def talk(server: Server, browser: Browser) -> Iterator[TalkPage]:
     page.page.goto("about:blank")  # the page hangs up as it goes
     context.close()
     wait_idle(server)
+
+
+@pytest.fixture(scope="session")
+def long_answer(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """The answer to `LONG_QUESTION` as it leaves the agent, 16 kHz, without network and machine in between."""
+    folder = tmp_path_factory.mktemp("answer")
+    question = np.concatenate(
+        [silence(500, 16_000, 4.0), speak(LONG_QUESTION, rate=16_000), silence(1_000, 16_000, 4.0)]
+    )
+    write_wav(folder / "question.wav", [question[:, None]], 16_000, 1)
+    done = run_command(folder, "file", "question.wav", "--out", "talk.wav")
+    assert done.returncode == 0, done.stdout
+    with wave.open(str(folder / "talk.wav")) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+        return Reference(resampled(pcm[:, 1], file.getframerate(), 16_000))
 
 
 def page_errors(page: Page) -> list[str]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import wave
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.audio.wav import write_wav
 from agent.bench.alignment import Reference, continuity
+from tests.browser.conftest import LONG_QUESTION
 from tests.browser.page import RATE, Heard, TalkPage
-from tests.fixtures.server import Server, payloads, run_command
-from tests.fixtures.speech import resampled, silence, speak
+from tests.fixtures.server import Server, payloads
+from tests.fixtures.speech import resampled
 
 pytestmark = pytest.mark.realtime
 
 WORD_MS = 500.0
-"""No word of the story is longer."""
-
+"""No word of the answer is longer."""
 
 KEEP_PEERS = """() => {
   const Real = RTCPeerConnection;
@@ -44,24 +40,11 @@ def cough() -> NDArray[np.int16]:
     return np.asarray(np.clip(noise * 6_000, -32_768, 32_767), np.int16)
 
 
-def undisturbed(folder: Path) -> NDArray[np.int16]:
-    """The story as it leaves the agent, 16 kHz, without network and machine in between."""
-    question = np.concatenate(
-        [silence(500, 16_000, 4.0), speak("tell me a story", rate=16_000), silence(1_000, 16_000, 4.0)]
-    )
-    write_wav(folder / "question.wav", [question[:, None]], 16_000, 1)
-    done = run_command(folder, "file", "question.wav", "--out", "talk.wav")
-    assert done.returncode == 0, done.stdout
-    with wave.open(str(folder / "talk.wav")) as file:
-        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-        return resampled(pcm[:, 1], file.getframerate(), 16_000)
-
-
 def tell(talk: TalkPage, *coughs_after_ms: int) -> Heard:
-    """A story, coughed into after so many ms each."""
+    """A long answer, coughed into after so many ms each."""
     talk.record()
-    talk.type("tell me a story")
-    talk.until(lambda: talk.mode() == "speaking", "the story")
+    talk.type(LONG_QUESTION)
+    talk.until(lambda: talk.mode() == "speaking", "the answer")
     for wait_ms in coughs_after_ms:
         talk.page.wait_for_timeout(wait_ms)
         talk.say_pcm(cough())
@@ -70,16 +53,15 @@ def tell(talk: TalkPage, *coughs_after_ms: int) -> Heard:
     return talk.recording()
 
 
-def test_a_cough_costs_nothing_of_the_reply(server: Server, talk: TalkPage, tmp_path: Path) -> None:
+def test_a_cough_costs_nothing_of_the_reply(server: Server, talk: TalkPage, long_answer: Reference) -> None:
     talk.page.evaluate(KEEP_PEERS)
     talk.connect()
-    reference = undisturbed(tmp_path)
     lost_ms = -talk.page.evaluate(LOST_MS)
     heard = tell(talk, 2_500, 3_000, 3_000)
     lost_ms += talk.page.evaluate(LOST_MS)
     disturbed = resampled(heard.ear, heard.rate, 16_000)
-    found = continuity(disturbed, Reference(reference))
-    assert found is not None, "the story was heard"
+    found = continuity(disturbed, long_answer)
+    assert found is not None, "the answer was heard"
     cuts = [event for event in talk.gate_events() if event["type"] == "closed" and event["byVoice"]]
     assert cuts, "the page cut its playback by itself"
     assert len(payloads(server.entries(), "playback.resume")) == len(cuts)

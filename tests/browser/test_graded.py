@@ -18,8 +18,9 @@ import pytest
 
 from agent.bench.alignment import Reference, continuity
 from agent.timeline.entry import Entry
+from tests.browser.conftest import LONG_QUESTION
 from tests.browser.page import RATE, Heard, TalkPage
-from tests.browser.test_cough import KEEP_PEERS, LOST_MS, WORD_MS, undisturbed
+from tests.browser.test_cough import KEEP_PEERS, LOST_MS, WORD_MS
 from tests.fixtures.server import Server, payloads, start_server, stop_server
 from tests.fixtures.speech import Pcm, has_flite, resampled, sounds, speak
 
@@ -51,11 +52,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_server(server)
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    return Reference(undisturbed(tmp_path_factory.mktemp("story")))
-
-
 BACKCHANNELS = {
     "mm-hm": lambda: sounds("ah m hh ah m", "rms", RATE),
     "okay": lambda: speak("okay", "rms", RATE),
@@ -71,9 +67,9 @@ def types(entries: list[Entry], prefix: str) -> list[str]:
     return [entry.event.type for entry in entries if entry.event.type.startswith(prefix)]
 
 
-def tell(talk: TalkPage, after_ms: int) -> None:
+def tell(talk: TalkPage, after_ms: int, asked: str = "tell me a story") -> None:
     """The story, until so far into it."""
-    talk.type("tell me a story")
+    talk.type(asked)
     talk.until(lambda: talk.mode() == "speaking", "the story")
     talk.page.wait_for_timeout(after_ms)
 
@@ -124,16 +120,16 @@ def assert_no_ghost_speech(talk: TalkPage, heard: Heard) -> None:
 
 @needs_flite
 @pytest.mark.parametrize("word", list(BACKCHANNELS))
-def test_a_listener_s_word_lets_the_story_go_on_to_its_end(
-    server: Server, talk: TalkPage, story: Reference, word: str
+def test_a_listener_s_word_lets_the_answer_go_on_to_its_end(
+    server: Server, talk: TalkPage, long_answer: Reference, word: str
 ) -> None:
     talk.page.evaluate(KEEP_PEERS)
     talk.connect()
     lost_ms = -talk.page.evaluate(LOST_MS)
     talk.record()
-    tell(talk, 2_500)
+    tell(talk, 2_500, LONG_QUESTION)
     listen(talk, server, BACKCHANNELS[word]())
-    entries = talk.until(lambda: ended(server, 1), "the end of the story", 60)
+    entries = talk.until(lambda: ended(server, 1), "the end of the answer", 60)
     talk.until(lambda: talk.mode() == "listening", "that it listens")
     talk.page.wait_for_timeout(300)
     heard = talk.recording()
@@ -147,9 +143,9 @@ def test_a_listener_s_word_lets_the_story_go_on_to_its_end(
     assert len(talk.agent_texts()) == 1, "nothing is answered"
     assert talk.page.locator("#items del.cut").count() == 0
 
-    found = continuity(resampled(heard.ear, heard.rate, 16_000), story)
+    found = continuity(resampled(heard.ear, heard.rate, 16_000), long_answer)
     cuts = [event for event in talk.gate_events() if event["type"] == "closed"]
-    assert found is not None, "the story was heard"
+    assert found is not None, "the answer was heard"
     assert found.missing_ms is not None
     assert found.missing_ms <= lost_ms, f"{found}; the browser itself lost {lost_ms:.0f} ms"
     assert found.repeated_ms is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation.events import Json
 from agent.errors import LimitReached, Unavailable
-from agent.hearing.port import Hypothesis, Pcm
 from agent.replay import replay
 from agent.session import Engines, Session
 from agent.settings import Settings
@@ -32,36 +31,7 @@ from agent.timeline.memory import MemoryStore
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
-
-
-class Deaf:
-    """A recogniser that hears nothing, and its stream."""
-
-    name = "deaf"
-
-    async def start(self) -> None: ...
-
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> Deaf:
-        return self
-
-    def push(self, pcm: Pcm) -> None: ...
-
-    async def settle(self) -> Hypothesis:
-        return Hypothesis("", understood=False)
-
-    def reset(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class NeverSpeech:
-    name = "never"
-    frame_samples = 160
-
-    def probability(self, frame: Pcm) -> float:
-        return 0.0
-
-    def reset(self) -> None: ...
+from tests.fixtures.deaf import Deaf, NeverSpeech
 
 
 class Script:

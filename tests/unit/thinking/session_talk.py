@@ -16,7 +16,6 @@ from agent.clock import Clock, run_virtual
 from agent.conversation import events as e
 from agent.conversation.decisions import PlaybackStop
 from agent.conversation.policy import Actions
-from agent.hearing.port import Hypothesis, Pcm
 from agent.session import Engines, Session
 from agent.settings import CalendarSettings, MailSettings, Settings
 from agent.speaking.port import Speech, SpokenWord
@@ -27,6 +26,7 @@ from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools
 from agent.thinking.tools.office import Office
 from agent.timeline.memory import MemoryStore
+from tests.fixtures.deaf import Deaf, NeverSpeech
 
 LIBRARIES = Libraries()
 BRAIN = SkillsBrain(LIBRARIES)
@@ -34,36 +34,6 @@ MAIL = MailSettings(
     own=("home = Ann Lee <ann@home.example>", "work = ann@work.example"),
     contacts=("anna = Anna Lee <anna@example.org>", "bob = bob@example.org"),
 )
-
-
-class Deaf:
-    """A recogniser that hears nothing, and its stream."""
-
-    name = "deaf"
-
-    async def start(self) -> None: ...
-
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> Deaf:
-        return self
-
-    def push(self, pcm: Pcm) -> None: ...
-
-    async def settle(self) -> Hypothesis:
-        return Hypothesis("", understood=False)
-
-    def reset(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class NeverSpeech:
-    name = "never"
-    frame_samples = 160
-
-    def probability(self, frame: Pcm) -> float:
-        return 0.0
-
-    def reset(self) -> None: ...
 
 
 class Quick:
