@@ -8,7 +8,7 @@
     ├── playback             playback.start … playback.stop
     └── interruption         interruption.suspected … confirmed or dismissed
 
-A turn that goes on with one that was ended too early names it (`turn.continues`). What the agent says
+A turn that goes on with one that was ended too early names it (`turn.joins`). What the agent says
 unasked is a root span `announcement`. A span that was cancelled ends with its `cancel.ack`. No words are
 exported, only their number: a trace may leave the machine.
 """
@@ -25,7 +25,6 @@ from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
-from agent.timeline.projections.continuation import Continuation
 
 ROOTS_KEPT = 16
 OPEN_KEPT = 256
@@ -47,16 +46,14 @@ class Spans:
         self._open: dict[Key, Span] = {}
         self._session_id = ""
         self._base_ns: int | None = None
-        self._continuation = Continuation()
 
     def apply(self, entry: Entry) -> None:
         at_ns = self._time_ns(entry)
         self._session_id = entry.session_id
         event = entry.event
-        before = self._continuation.apply(event)
         match event:
             case d.TurnStart() | d.TurnEnd():
-                self._on_turn(event, at_ns, before)
+                self._on_turn(event, at_ns)
             case d.ModelStart() | e.ModelToken() | e.ModelDone():
                 self._on_model(event, at_ns)
             case d.ToolStart() | d.ActionStarted() | e.ToolResult():
@@ -81,14 +78,14 @@ class Spans:
 
     # ── what opens and ends ──────────────────────────────────────────────────────────────
 
-    def _on_turn(self, event: d.TurnStart | d.TurnEnd, at_ns: int, before: str) -> None:
+    def _on_turn(self, event: d.TurnStart | d.TurnEnd, at_ns: int) -> None:
         root = self._root(event.turn_id, "turn", at_ns)
         key = f"{event.turn_id}|listening|"
         if isinstance(event, d.TurnStart):
             self._start(key, "listening", root, at_ns)
             return
-        if before:
-            root.set_attribute("turn.continues", before)
+        if event.joins:
+            root.set_attribute("turn.joins", event.joins)
         root.set_attributes({"turn.words": len(event.text.split()), "turn.understood": event.understood})
         evidence = {
             f"evidence.{name}": value

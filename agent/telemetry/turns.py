@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.timeline.projections.bounded import remember
-from agent.timeline.projections.continuation import Continuation
 from agent.timeline.projections.figures import turn_key
 
 KEPT = 64
@@ -32,7 +31,6 @@ class Turns:
     """A fold over a session's events, in order."""
 
     def __init__(self) -> None:
-        self._continuation = Continuation()
         self._response_ms: dict[str, float] = {}
         self._heard: dict[str, bool] = {}
         """By reply: whether anything of it was."""
@@ -44,14 +42,13 @@ class Turns:
 
     def apply(self, event: e.Event) -> list[EndedTurn]:
         """The turns that count as ended by this event."""
-        before = self._continuation.apply(event)
         match event:
             case d.PlaybackStop():
                 remember(self._heard, event.reply_id, event.heard_text != "", KEPT)
-            case d.TurnEnd() if before and self._holds(before):
+            case d.TurnEnd() if self._holds(event.joins):
                 return self._joined(event.turn_id)
             case d.TurnEnd():
-                if before in self._counted:
+                if event.joins in self._counted:
                     remember(self._counted, event.turn_id, True, KEPT)
                 return self.flush()
             case d.ReplyDone() if event.outcome != "discarded":

@@ -123,7 +123,7 @@ def test_a_turn_that_was_ended_too_early_and_goes_on_counts_once() -> None:
     metrics = sink.metrics()
     assert metrics["voice_agent.turns"] == {("completed",): 3, ("interrupted",): 2}
     assert metrics["voice_agent.response"][()][0] == 5
-    continued = [(span.attributes or {}).get("turn.continues") for span in sink.named("turn")]
+    continued = [(span.attributes or {}).get("turn.joins") for span in sink.named("turn")]
     assert [turn for turn in continued if turn] == ["t1", "t2"]
 
 
