@@ -1,7 +1,8 @@
 """The connections of one session: each has a seat, and one of them the microphone and the loudspeaker.
 
-The device that joined last is live; when it leaves, the one that joined last before it is. What
-the others say by text or button counts all the same, and all of them see everything.
+The session says which device has the focus; its latest connection is live. What the others say by text or
+button counts all the same, and all of them see everything. To their microphones nobody listens but a
+detector of voices, by which the focus follows who talks to another device (`sessions.follow_me`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import AsyncIterator
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.conversation.events import DeviceJoined, DeviceLeft, Event
+from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceSpeech, Event
+from agent.hearing.bystander import Bystander
 from agent.session import Session
 from agent.timeline.entry import Entry
 
@@ -35,7 +37,8 @@ class Table:
 
     @property
     def live(self) -> Seat | None:
-        return self._joined[-1] if self._joined else None
+        live_id = self.session.live_device_id
+        return next((seat for seat in reversed(self._joined) if seat.device_id == live_id), None)
 
     def seat(self) -> Seat:
         """One more, for a device that has not joined yet."""
@@ -62,6 +65,9 @@ class Seat:
         self._table = table
         self.session = table.session
         self.session_id = table.session.session_id
+        self.device_id = ""
+        """Once it has joined."""
+        self._bystander: Bystander | None = None
 
     @property
     def live(self) -> bool:
@@ -76,7 +82,20 @@ class Seat:
 
     def hear(self, pcm: NDArray[np.int16]) -> None:
         if self.live:
+            self._bystander = None
             self.session.hear(pcm)
+        elif self.device_id and self.session.settings.sessions.follow_me:
+            self._stand_by(pcm)
+
+    def _stand_by(self, pcm: NDArray[np.int16]) -> None:
+        """Somebody may talk here while another device is live."""
+        self._bystander = self._bystander or self.session.bystander()
+        if not self._bystander.hear(pcm):
+            return
+        self.session.post(DeviceSpeech(source="hearing", device_id=self.device_id))
+        if self.live:
+            self.session.hear(self._bystander.take())
+            self._bystander = None
 
     def next_frame(self) -> NDArray[np.int16] | None:
         return self.session.next_frame() if self.live else None
@@ -86,6 +105,7 @@ class Seat:
 
     def post(self, fact: Event) -> None:
         if isinstance(fact, DeviceJoined):
+            self.device_id = fact.device_id
             self._table.sit(self)
         elif isinstance(fact, DeviceLeft):
             self._table.rise(self)

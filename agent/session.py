@@ -39,6 +39,7 @@ from agent.conversation.events import (
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
 from agent.errors import ActionConflict, Fenced, LimitReached, SettingsError
+from agent.hearing.bystander import Bystander
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
 from agent.settings import Settings
@@ -138,6 +139,15 @@ class Session:
     def position(self) -> tuple[str, int] | None:
         """The reply and the sample that the next frame begins with, None while nothing is to be said."""
         return self._speaking.position()
+
+    @property
+    def live_device_id(self) -> str:
+        """Whose microphone and loudspeaker `hear` and `next_frame` are for; empty for nobody's."""
+        return self._core.live_device_id
+
+    def bystander(self) -> Bystander:
+        """For a microphone that is not live."""
+        return Bystander(self._engines.vad(), self.settings.vad)
 
     def entries(self, after: int = 0) -> AsyncIterator[Entry]:
         """The timeline behind `after`, and on as it grows."""

@@ -151,6 +151,8 @@ class SessionsSettings(_Table):
     """How long one goes on, timers and tools too, once its last device is gone; then it rests, and can be taken up."""
     token_h: Annotated[int, Field(ge=1, le=8_760)] = 168
     """For how long the page of a conversation may take it up again; counted anew at each connection."""
+    follow_me: bool = True
+    """Of several devices, the one that is talked to becomes the live one, unless a reply is under way."""
 
 
 class TimelineSettings(_Table):

@@ -3,6 +3,7 @@
  * Everything that the page shows, as a pure function of the timeline and of a few things that only the page
  * knows (its connection, microphone, sound). No DOM, no clock, no network.
  */
+import { emptyPresence, foldPresence } from './presence.js';
 import { foldProposal } from './proposals.js';
 import { append, closeTranscript, emptyTranscript, foldTranscript } from './transcript.js';
 import { emptyFigures, foldFigures } from './figures.js';
@@ -33,6 +34,7 @@ import { emptyLog, foldLog } from './log.js';
  * @property {import('./figures.js').Figures} figures
  * @property {import('./log.js').Log} log
  * @property {import('./proposals.js').Proposal | null} proposal the action that waits for a yes or no
+ * @property {import('./presence.js').Presence} presence who is here, and who is live
  * @property {{status: string, detail: string}} status of the agent
  * @property {'' | 'playing' | 'paused'} playback of the reply that has the floor
  * @property {string} playingReply
@@ -60,6 +62,7 @@ export const initialState = () => ({
   figures: emptyFigures(),
   log: emptyLog(),
   proposal: null,
+  presence: emptyPresence(),
   status: { status: '', detail: '' },
   playback: '',
   playingReply: '',
@@ -136,6 +139,7 @@ function reduceEntry(state, entry) {
       figures: foldFigures(base.figures, entry),
       log: foldLog(base.log, entry),
       proposal: foldProposal(base.proposal, entry),
+      presence: foldPresence(base.presence, entry),
     },
     entry,
   );
@@ -149,7 +153,7 @@ function newSession(state, entry) {
     ? append(closeTranscript(state.transcript), { kind: 'note', key: `${entry.session_id}/0`, level: 'info', text })
     : emptyTranscript();
   return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(), proposal: null,
-    status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
+    presence: emptyPresence(), status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
 }
 
 /** @param {State} state @param {Entry} entry @returns {State} */

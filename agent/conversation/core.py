@@ -24,6 +24,7 @@ from agent.conversation.cut_off import CutOff, CutOffs
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import AgentStatus, AsrFinalize, AsrReset, Complaint, Decision, TurnEnd, TurnStart
 from agent.conversation.endpointing import completeness, delay_ms
+from agent.conversation.focus import Focus
 from agent.conversation.interruption import SPOKEN_EVIDENCE, Interruptions, judge
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
@@ -31,6 +32,7 @@ from agent.conversation.presence import Presence
 from agent.conversation.seen import means
 from agent.conversation.steering import Steering, due
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
+from agent.conversation.work import on_work
 
 HEARING_FAILED = "Sorry, I lost my hearing for a moment. Please say that again."
 
@@ -46,6 +48,7 @@ class Conversation:
         self._out = Outbox()
         self._deadlines = Deadlines()
         self._presence = Presence()
+        self._focus = Focus(self._presence, self._out)
         self._answering = Answering(self.policy.replies, self._presence, self._out, self._deadlines)
         self._steering = Steering(self._out)
         self._interruptions = Interruptions(
@@ -68,6 +71,11 @@ class Conversation:
         self._settle_announcements()
         return self._out.take()
 
+    @property
+    def live_device_id(self) -> str:
+        """Whose microphone and loudspeaker are live; empty for nobody's."""
+        return self._presence.live_id
+
     def next_deadline_us(self) -> int | None:
         """When a `DeadlinePassed` fact is wanted, if nothing happens before."""
         return self._deadlines.next_us()
@@ -88,33 +96,10 @@ class Conversation:
                 self._on_deadlines()
             case e.SessionCreated() | e.SessionResumed() | e.SessionClosed() | e.SettingsChanged():
                 self._on_session(fact)
-            case e.DeviceJoined() | e.DeviceLeft() | e.DeviceLink():
+            case e.DeviceJoined() | e.DeviceLeft() | e.DeviceLink() | e.DeviceSpeech() | e.ControlFocus():
                 self._on_device(fact)
             case _:
-                self._on_work(fact)
-
-    def _on_work(self, fact: e.Event) -> None:
-        """What the loops report of the agent's own work."""
-        now_us, agent = self._now_us, self._answering
-        match fact:
-            case e.ModelToken():
-                agent.on_token(fact, now_us)
-            case e.ToolCall():
-                agent.on_call(fact, now_us)
-            case e.ModelDone():
-                agent.on_model_done(fact, now_us)
-            case e.ToolResult():
-                agent.on_result(fact, now_us)
-            case e.TtsChunk():
-                agent.on_chunk(fact, now_us)
-            case e.TtsFailed():
-                agent.on_tts_failed(fact, now_us)
-            case e.PlaybackStarted():
-                agent.on_started(fact)
-            case e.PlaybackMark():
-                agent.on_mark(fact, now_us)
-            case e.CancelAck():
-                agent.on_ack(fact)
+                on_work(self._answering, fact, self._now_us)
 
     # ── session and devices ──────────────────────────────────────────────────────────────
 
@@ -130,29 +115,33 @@ class Conversation:
                 self._answering.proposals.withdraw("closed")
                 self._answering.orphans.closed()
                 self._steering.clear()
-                self._presence.clear()
+                self._focus.clear()
             case e.SessionResumed():
                 self._abandon("restart", "restart")
                 self._answering.proposals.withdraw("restart")
-                self._presence.clear()
+                self._focus.clear()
                 self._speech = Speech()
                 self._answering.orphans.restarted(fact.event_id, self._now_us)
 
     def _on_device(self, fact: e.Event) -> None:
-        match fact:
-            case e.DeviceJoined():
-                if self._presence.join(fact) and self._reply_live:  # a locked phone, a browser that blocks sound
-                    self._confirm(f"device:{fact.device_id}", "device_left")
-            case e.DeviceLink():
-                self._presence.link(fact)
-                self._answering.link_changed(self._now_us)
-            case e.DeviceLeft():
-                turn = self._turn
-                if self._presence.leave(fact):
-                    self._abandon(f"device:{fact.device_id}", "device_left")
-                elif turn is not None and turn.held and turn.held_by == f"device:{fact.device_id}":
-                    self._close_by("push_to_talk")
-                self._answering.link_changed(self._now_us)
+        presence, turn = self._presence, self._turn
+        heard, latency_ms, before = bool(presence), presence.output_latency_ms, presence.live_source
+        moved = self._focus.take(fact, self._now_us, self._quiet_since_us())
+        if heard and not presence:  # a page was closed, a phone locked, a browser blocks sound
+            if isinstance(fact, e.DeviceLeft) and presence.live is None:
+                self._abandon(before, "device_left")
+            elif self._reply_live:
+                self._confirm(before, "device_left")
+        elif moved:
+            self._interruptions.moved(latency_ms, self.turn_id, self._now_us)
+        if turn is not None and turn.held and not presence.can_hold(turn.held_by, moved=moved):
+            self._close_by("push_to_talk")
+        self._answering.link_changed(self._now_us)
+
+    def _quiet_since_us(self) -> int | None:
+        """When something was said last; None while the user or the agent has the floor."""
+        busy = self._turn is not None or self._speech.active or self._answering.reply is not None
+        return None if busy else self._speech.end_us
 
     def _set_policy(self, policy: Policy) -> None:
         self.policy = policy
@@ -318,9 +307,14 @@ class Conversation:
     def _on_talk(self, fact: e.ControlTalk) -> None:
         """Push-to-talk goes down or up."""
         if not fact.on:
-            if self._turn is not None and self._turn.held:
+            if self._turn is not None and self._turn.held and self._turn.held_by == fact.source:
                 self._close_by("push_to_talk")
             return
+        if self._turn is not None and self._turn.held and self._turn.held_by != fact.source:
+            held = "another device holds its talk button down"
+            self._out.add(Complaint(turn_id=self.turn_id, code="talk.held", message=held))
+            return
+        self._on_device(fact)
         if self._reply_live:
             self._confirm(fact.source, "push_to_talk")
         if self._turn is None:
@@ -330,7 +324,9 @@ class Conversation:
             self._deadlines.clear("endpoint", "final")
 
     def _on_device_cut(self, fact: e.DeviceCut) -> None:
-        """A device silenced its own playback, or takes that back."""
+        """The live device silenced its own playback, or takes that back."""
+        if self._presence.elsewhere(fact):
+            return
         if fact.undo:
             self._interruptions.undo(self.turn_id, self._now_us)
         elif self._reply_live and self.policy.interruption.mode != "never":

@@ -21,6 +21,23 @@ class Decision(Event):
     reply_id: str = ""
 
 
+# ── devices ──────────────────────────────────────────────────────────────────────────────
+
+Why = Literal["joined", "takeover", "speech", "left"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFocused(Decision):
+    """The microphone and the loudspeaker of this device are live, no other's; of none when it is empty.
+
+    It joined, asked for it, was spoken to, or the one before it `left` or lost all sound.
+    """
+
+    type: ClassVar[str] = "device.focused"
+    device_id: str
+    why: Why
+
+
 # ── the user's turn ──────────────────────────────────────────────────────────────────────
 
 

@@ -92,6 +92,8 @@ class SettingsChanged(ClientCommand):
 class DeviceJoined(ClientCommand):
     """`output_latency_ms`: from a sample leaving the playout to its being audible there.
 
+    `name`: what people call it, like "Firefox on Android"; empty is as it was. One with neither `microphone` nor
+    `speaker` only watches.
     `feature`: what the people who run this call the use that it is put to, for their figures; turns carry it.
     """
 
@@ -104,6 +106,7 @@ class DeviceJoined(ClientCommand):
     locale: str = ""
     output_latency_ms: int = 0
     feature: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,21 @@ class DeviceLink(Event):
     type: ClassVar[str] = "device.link"
     device_id: str
     control: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSpeech(Event):
+    """Somebody talks to a device whose microphone is not live."""
+
+    type: ClassVar[str] = "device.speech"
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlFocus(ClientCommand):
+    """ "Talk here": the device that says this wants its microphone and its loudspeaker to be the live ones."""
+
+    type: ClassVar[str] = "control.focus"
 
 
 # ── the user's turn ──────────────────────────────────────────────────────────────────────

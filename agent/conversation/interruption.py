@@ -187,6 +187,21 @@ class Interruptions:
         self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
         self._answering.resume(heard_samples, self.policy.resume_at, now_us)
 
+    def moved(self, latency_ms: int, turn_id: str, now_us: int) -> None:
+        """Another device is live: the reply goes on there from where it stopped being audible at the one before,
+        `latency_ms` behind what was sent. What was suspected there is not judged any more."""
+        reply = self._answering.reply
+        if reply is None or not reply.committed or reply.playback.state not in ("playing", "paused"):
+            return
+        heard_samples, _ = self._where_heard(reply)
+        if self._suspicion is None or not self._suspicion.device_cut:
+            heard_samples = max(0, heard_samples - latency_ms * REPLY_RATE // 1_000)
+        if self._suspicion is not None:
+            self._clear()
+            self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence="moved"))
+        self._answering.pause()
+        self._answering.resume(heard_samples, self.policy.resume_at, now_us)
+
     def _suspect(self, by: str, suspicion: Suspicion, turn_id: str, now_us: int) -> None:
         reply = self._answering.reply
         if reply is None or self._suspicion is not None:

@@ -1,52 +1,97 @@
-"""Which devices are here, which of them the agent can be heard on, and which can still be used to stop it."""
+"""Which devices are here, which of them has the focus, and which can still be used to stop the agent.
+
+The microphone and the loudspeaker of the device with the focus are live; `focus` decides who has it.
+"""
 
 from __future__ import annotations
 
-from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink
+from dataclasses import dataclass
+
+from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink, Event
+
+PREFIX = "device:"
+"""Of the `source` of what a device says."""
+
+
+@dataclass(slots=True)
+class Device:
+    """One that is here, as it says itself."""
+
+    device_id: str
+    microphone: bool
+    speaker: bool
+    latency_ms: int
+    """From a sample's leaving the playout to its being audible."""
+
+    @property
+    def sound(self) -> int:
+        """How much it can do aloud: 0 for one that only watches; a microphone counts more than a loudspeaker."""
+        return 2 * self.microphone + self.speaker
 
 
 class Presence:
-    """The session's devices; true with a loudspeaker among them. Without one nothing is announced."""
+    """The session's devices; true while the live one has a loudspeaker. Without one nothing is announced."""
 
     def __init__(self) -> None:
-        self._latency_ms: dict[str, int] = {}
+        self.here: dict[str, Device] = {}
+        """By id, who joined first first."""
+        self.live_id = ""
+        """Who has the focus; empty when no device with sound is here."""
         self.feature = ""
         """As the device that joined last says."""
-        self._present: set[str] = set()
         self._cut_off: set[str] = set()
+        """Whose commands are lost while their media go on."""
+
+    @property
+    def live(self) -> Device | None:
+        return self.here.get(self.live_id)
+
+    @property
+    def live_source(self) -> str:
+        """The `source` of what the live device says."""
+        return f"{PREFIX}{self.live_id}"
+
+    def __bool__(self) -> bool:
+        return self.live is not None and self.live.speaker
+
+    @property
+    def output_latency_ms(self) -> int:
+        """From a sample's leaving the playout to its being audible, on the live device."""
+        return self.live.latency_ms if self.live is not None and self.live.speaker else 0
 
     @property
     def out_of_control(self) -> bool:
         """Every device here has lost its commands: nobody could stop or refuse anything by hand."""
-        return bool(self._present) and self._present <= self._cut_off
+        return bool(self.here) and self.here.keys() <= self._cut_off
+
+    def of(self, fact: Event) -> Device | None:
+        """The device that says this, if it is here."""
+        return self.here.get(fact.source.removeprefix(PREFIX))
+
+    def elsewhere(self, fact: Event) -> bool:
+        """Whether this comes from a device that is here, and not live."""
+        device = self.of(fact)
+        return device is not None and device is not self.live
+
+    def can_hold(self, source: str, *, moved: bool) -> bool:
+        """Whether who holds its talk button down is still heard. `moved`: the focus has just moved."""
+        return source == self.live_source if moved else source.removeprefix(PREFIX) in self.here
+
+    def join(self, fact: DeviceJoined) -> Device:
+        """A device joined, or joined again with other properties."""
+        device = Device(fact.device_id, fact.microphone, fact.speaker, fact.output_latency_ms)
+        self.here[fact.device_id] = device
+        self.feature = fact.feature or self.feature
+        return device
+
+    def leave(self, fact: DeviceLeft) -> None:
+        self.here.pop(fact.device_id, None)
+        self._cut_off.discard(fact.device_id)
 
     def link(self, fact: DeviceLink) -> None:
         (self._cut_off.discard if fact.control else self._cut_off.add)(fact.device_id)
 
-    def __bool__(self) -> bool:
-        return bool(self._latency_ms)
-
-    @property
-    def output_latency_ms(self) -> int:
-        """From a sample's leaving the playout to its being audible, on the slowest device."""
-        return max(self._latency_ms.values(), default=0)
-
-    def join(self, fact: DeviceJoined) -> bool:
-        """A device joined, or joined again with other properties; whether the last loudspeaker went with them."""
-        had = self._latency_ms.pop(fact.device_id, None) is not None
-        self._present.add(fact.device_id)
-        self.feature = fact.feature or self.feature
-        if fact.speaker:
-            self._latency_ms[fact.device_id] = fact.output_latency_ms
-        return had and not self._latency_ms
-
-    def leave(self, fact: DeviceLeft) -> bool:
-        """Whether the last loudspeaker went with it."""
-        self._present.discard(fact.device_id)
-        self._cut_off.discard(fact.device_id)
-        return self._latency_ms.pop(fact.device_id, None) is not None and not self._latency_ms
-
     def clear(self) -> None:
-        self._latency_ms.clear()
-        self._present.clear()
+        self.here.clear()
         self._cut_off.clear()
+        self.live_id = ""

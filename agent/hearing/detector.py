@@ -47,6 +47,11 @@ class SpeechDetector:
         self._window: Pcm = np.zeros(WINDOW_SAMPLES, dtype=np.int16)
         self._voiced_ms = 0
 
+    @property
+    def speaking(self) -> bool:
+        """An utterance goes on."""
+        return self._gate.speaking
+
     def configure(self, settings: VadSettings) -> None:
         """New thresholds; engine, frame length and aggressiveness stay as they are."""
         self._settings = settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.clock import Clock
-from agent.conversation.decisions import AsrFinalize, AsrReset, Decision
+from agent.conversation.decisions import AsrFinalize, AsrReset, Decision, DeviceFocused
 from agent.conversation.events import (
     AsrFailed,
     AsrFinal,
@@ -38,6 +38,8 @@ costs no decoding and gives no words. Until then its last second is kept. Whispe
 voiced; the recogniser could not read it."""
 BACKLOG_SAMPLES = HEARING_RATE * 5
 """Audio kept while the recogniser's stream is being opened; beyond it the oldest is dropped."""
+CHANGE_MS = 50
+"""Silence between two microphones, beyond what ends an utterance."""
 ECHO_SURE_MS = 40
 """Echo that much before an onset is silence to the recogniser. Later, the first sounds of a person
 may lie in it."""
@@ -101,12 +103,15 @@ class HearingLoop:
         self._guard.played(frame, self._clock.now_us())
 
     def apply(self, decision: Decision) -> None:
-        """Carries out `AsrFinalize` and `AsrReset`; other decisions are not for hearing."""
+        """Carries out `AsrFinalize`, `AsrReset` and `DeviceFocused`; other decisions are not for hearing."""
         if isinstance(decision, AsrFinalize):
             self._flush()
             self._settle_soon(forced=True)
         elif isinstance(decision, AsrReset):
             self._reset()
+        elif isinstance(decision, DeviceFocused) and self._detector.speaking:
+            # Another microphone follows, or none: what is being said to this one ends here.
+            self.hear(np.zeros((self._settings.hangover_ms + CHANGE_MS) * HEARING_RATE // 1_000, np.int16))
 
     def configure(self, settings: VadSettings, echo: EchoSettings | None = None) -> None:
         """Thresholds from now on; engine, frame length and aggressiveness stay until the next session."""

@@ -3,6 +3,8 @@
     Session-Token   from the hello of an earlier connection; without one the session is new
     Session-Seen    EPOCH:SEQ, the last entry it has and the epoch that its hello named; it gets what comes behind
     Device-Id       its own name, 8 to 64 of A-Z a-z 0-9 -, the same over each of its connections
+    Device-Sound    what of it the device has: both (as without it), microphone, speaker or none; one with none
+                    watches, and one with less of it than the live one does not become live by coming
 
 A WebSocket takes them as ?session_token=…&session_seen=…&device_id=…, since pages cannot set its headers.
 What became of it is in the hello, the first message down, as `resume`:
@@ -19,16 +21,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.errors import SessionGone, WireError
 from agent.transport import wire
 from agent.transport.port import Call, Sessions
 from agent.transport.session_token import TokenKey
+from agent.transport.user_agent import name_of
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_SOUND = {"both": (True, True), "microphone": (True, False), "speaker": (False, True), "none": (False, False)}
 _SEEN = re.compile(r"(\d{1,9}):(\d{1,15})")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is known of a device as it comes. `name`: what people call it."""
+
+    name: str = ""
+    microphone: bool = True
+    speaker: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,7 @@ class Wish:
     epoch: int = 0
     seen: int = 0
     device_id: str = ""
+    traits: Traits = Traits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,7 @@ class Arrival:
     after: int = 0
     device_id: str = ""
     token: str = ""
+    traits: Traits = Traits()
 
     def hello(self, **more: str | int) -> str:
         """The first message down."""
@@ -71,14 +86,24 @@ def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float) -> Wish:
         given.get(name, "") or given.get(name.lower().replace("-", "_"), "")
         for name in ("Session-Token", "Session-Seen", "Device-Id")
     )
+    traits = _traits_of(given)
     if device_id and not _DEVICE_ID.fullmatch(device_id):
         raise WireError("Device-Id must be 8 to 64 letters, digits and hyphens")
     form = _SEEN.fullmatch(seen or "0:0")
     if form is None:
         raise WireError("Session-Seen must be EPOCH:SEQ, like 0:17")
     if not token:
-        return Wish(device_id=device_id)
-    return Wish(key.check(token, now_s).session_id, int(form[1]), int(form[2]), device_id)
+        return Wish(device_id=device_id, traits=traits)
+    return Wish(key.check(token, now_s).session_id, int(form[1]), int(form[2]), device_id, traits)
+
+
+def _traits_of(given: Mapping[str, str]) -> Traits:
+    sound, user_agent = (
+        given.get(name, "") or given.get(name.lower().replace("-", "_"), "") for name in ("Device-Sound", "User-Agent")
+    )
+    if sound and sound not in _SOUND:
+        raise WireError(f"Device-Sound must be one of {', '.join(_SOUND)}")
+    return Traits(name_of(user_agent), *_SOUND[sound or "both"])
 
 
 Welcome = Callable[[], Awaitable[Arrival]]
@@ -87,6 +112,10 @@ Welcome = Callable[[], Awaitable[Arrival]]
 
 async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
     """Raises `LimitReached`, `SessionHeld`, `StoreError`."""
+    return replace(await _place(sessions, wish), traits=wish.traits)
+
+
+async def _place(sessions: Sessions, wish: Wish) -> Arrival:
     if not wish.session_id:
         return Arrival(await sessions.open(), device_id=wish.device_id)
     try:

@@ -10,6 +10,7 @@ from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink
 from agent.errors import AgentError, WireError
 from agent.settings import Limits
 from agent.transport import wire
+from agent.transport.arrival import Traits
 from agent.transport.port import Call
 
 MAX_BAD_IN_A_ROW = 20
@@ -31,7 +32,9 @@ class Device:
         clock: Clock,
         locate: wire.Locate = lambda rtp: None,
         device_id: str = "",
+        traits: Traits | None = None,
     ) -> None:
+        self._traits = traits or Traits()
         self._locate = locate
         self.device_id = device_id or secrets.token_hex(6)
         self.call = call
@@ -62,7 +65,9 @@ class Device:
                 source=f"device:{self.device_id}",
                 device_id=self.device_id,
                 transport=self.transport,
-                microphone=microphone,
+                microphone=microphone and self._traits.microphone,
+                speaker=self._traits.speaker,
+                name=self._traits.name,
                 output_latency_ms=output_latency_ms,
             )
         )

@@ -161,7 +161,8 @@ class _Handlers:
         await websocket.accept()
         try:
             self.peers.admit()
-            arrival = await self.arrive(wish_of(websocket.query_params, self.key, self.now_s()))
+            given = {"user_agent": websocket.headers.get("user-agent", ""), **websocket.query_params}
+            arrival = await self.arrive(wish_of(given, self.key, self.now_s()))
         except AgentError as error:
             await websocket.send_text(wire.error_message(error.code, str(error)))
             await websocket.close(1008 if isinstance(error, TokenRefused | WireError) else 1013, str(error)[:100])

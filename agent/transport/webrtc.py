@@ -95,7 +95,8 @@ class WebRtcPeer:
         check_version()
         call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        self.device = Device(call, "webrtc", settings.limits, clock, self._locate, arrival.device_id)
+        limits = settings.limits
+        self.device = Device(call, "webrtc", limits, clock, self._locate, arrival.device_id, arrival.traits)
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers

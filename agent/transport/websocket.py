@@ -50,7 +50,8 @@ class WebSocketPeer:
     ) -> None:
         call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        self.device = Device(call, "websocket", settings.limits, clock, device_id=arrival.device_id)
+        limits, traits = settings.limits, arrival.traits
+        self.device = Device(call, "websocket", limits, clock, device_id=arrival.device_id, traits=traits)
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers

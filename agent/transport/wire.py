@@ -22,6 +22,7 @@ from agent.conversation.events import (
     ClientCommand,
     ControlConfirm,
     ControlDone,
+    ControlFocus,
     ControlStop,
     ControlTalk,
     DeviceCut,
@@ -110,6 +111,7 @@ class _Joined(_Said):
     locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z0-9-]*$")] = ""
     output_latency_ms: Annotated[int, Field(ge=0, le=5_000)] = 0
     feature: Annotated[str, Field(max_length=64)] = ""
+    name: Annotated[str, Field(max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 
 
 class _Changes(_Said):
@@ -233,6 +235,11 @@ def _done(command: Command, source: str, limits: Limits) -> Event:
     return ControlDone(event_id=command.event_id, source=source)
 
 
+def _focus(command: Command, source: str, limits: Limits) -> Event:
+    _Said.model_validate(command.payload)
+    return ControlFocus(event_id=command.event_id, source=source)
+
+
 def _stop(command: Command, source: str, limits: Limits) -> Event:
     reply_id = _Stop.model_validate(command.payload).reply_id
     return ControlStop(event_id=command.event_id, source=source, reply_id=reply_id)
@@ -274,6 +281,7 @@ _MAKERS: Mapping[str, Callable[[Command, str, Limits], Event | None]] = {
     "text.input": _text,
     "control.talk": _talk,
     "control.done": _done,
+    "control.focus": _focus,
     "control.stop": _stop,
     "control.confirm": _confirm,
     "device.cut": _cut,

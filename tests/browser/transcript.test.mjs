@@ -99,7 +99,7 @@ test('a suspicion freezes what is shown, its dismissal lets it go on', () => {
 });
 
 /** What the agent's own fold of the same timeline says, at each of the points that were written down. */
-for (const name of ['answer', 'barge_in', 'cut_off', 'cut_off_heard']) {
+for (const name of ['answer', 'barge_in', 'cut_off', 'cut_off_heard', 'devices']) {
   test(`the page shows what the agent's own transcript says: ${name}`, () => {
     const file = (end) => readFileSync(new URL(`../fixtures/timeline_${name}.${end}`, import.meta.url), 'utf8');
     const expected = new Map(JSON.parse(file('expected.json')).map((point) => [point.seq, point.transcript]));

@@ -76,6 +76,9 @@ class Invariants:
         self.owners: dict[str, str] = {}
         """Actions by the reply and call under which their result comes."""
         self.speakers: set[str] = set()
+        self.audible: set[str] = set()
+        """Devices with a microphone or a loudspeaker."""
+        self.focus = ""
         self.present: set[str] = set()
         self.cut_off: set[str] = set()
         """Devices that lost their commands."""
@@ -100,6 +103,8 @@ class Invariants:
 
     def see(self, event: e.Event, seq: int = 0) -> None:
         self._seq = seq
+        if not isinstance(event, d.Decision):
+            self._check_focus()
         self.counts[event.type] = self.counts.get(event.type, 0) + 1
         check = getattr(self, "on_" + event.type.replace(".", "_"), None)
         if check is not None:
@@ -220,7 +225,7 @@ class Invariants:
         reply.heard = event.heard_text
         heard = event.heard_text.replace(" ", "")
         if event.method == "shown":
-            self.require(not self.speakers, "a device has a loudspeaker, so it was not only shown")
+            self.require(self.focus not in self.speakers, "the live device has a loudspeaker, so it was not only shown")
             return
         self.require(len(heard) <= len(reply.audible()), f"heard {event.heard_text!r}, sent {reply.audible()!r}")
         if event.method != "complete":
@@ -427,6 +432,8 @@ class Invariants:
 
     def _nobody(self) -> None:
         self.speakers.clear()
+        self.audible.clear()
+        self.focus = ""
         self.present.clear()
         self.cut_off.clear()
 
@@ -440,11 +447,24 @@ class Invariants:
     def on_device_joined(self, event: e.DeviceJoined) -> None:
         self.present.add(event.device_id)
         (self.speakers.add if event.speaker else self.speakers.discard)(event.device_id)
+        (self.audible.add if event.speaker or event.microphone else self.audible.discard)(event.device_id)
 
     def on_device_left(self, event: e.DeviceLeft) -> None:
         self.speakers.discard(event.device_id)
+        self.audible.discard(event.device_id)
         self.present.discard(event.device_id)
         self.cut_off.discard(event.device_id)
+
+    def on_device_focused(self, event: d.DeviceFocused) -> None:
+        self.require(event.device_id != self.focus, f"{self.focus} has the focus, and gets it")
+        self.focus = event.device_id
+
+    def _check_focus(self) -> None:
+        """Between two facts: a device with sound is live whenever there is one."""
+        if self.audible:
+            self.require(self.focus in self.audible, f"{self.focus or 'nobody'} is live, of {self.audible}")
+        else:
+            self.require(not self.focus, f"{self.focus} is live without sound")
 
     def open_actions(self) -> list[str]:
         """Actions that wait for something or go on."""

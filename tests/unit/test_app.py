@@ -9,6 +9,7 @@ from agent.app import App
 from agent.clock import run_virtual
 from agent.conversation.events import DeviceJoined, DeviceLeft, TextInput
 from agent.errors import LimitReached, SessionGone, SessionHeld
+from agent.hearing.port import Hypothesis
 from agent.settings import Settings
 
 
@@ -28,6 +29,9 @@ class Silent:
 
     def push(self, pcm):
         pass
+
+    async def settle(self):
+        return Hypothesis("", understood=False)
 
     async def close(self):
         pass

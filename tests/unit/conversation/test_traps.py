@@ -319,12 +319,16 @@ def test_two_finals_in_one_turn_are_one_turn_with_one_answer():
 def test_one_device_that_leaves_does_not_end_all():
     """A second tab is closed, and the conversation in the first one ends.
 
-    Only the last loudspeaker's leaving ends the reply, and nothing but `session.closed` the session.
+    Only the last loudspeaker's leaving ends the reply, and nothing but `session.closed` the session: what the live
+    device was saying goes on at the other one.
     """
     script = Script()
     script.post(e.DeviceJoined(device_id="d2", transport="test"))
+    script.post(e.DeviceJoined(device_id="d3", transport="test"))
     script.speaking()
     assert script.post(e.DeviceLeft(device_id="d2", reason="closed")) == []
+    goes_on = [d.DeviceFocused, d.PlaybackPause, d.PlaybackResume]
+    assert [type(x) for x in script.post(e.DeviceLeft(device_id="d3", reason="closed"))] == goes_on
     assert script.plays_out().one(d.ReplyDone).outcome == "completed"
     script.speaking()
     script.post(e.DeviceLeft(device_id="d1", reason="closed"))

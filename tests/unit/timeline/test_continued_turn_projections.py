@@ -23,9 +23,9 @@ from agent.timeline.projections.turn_records import turn_records
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TIMER = "set a timer for ten minutes"
 JOINED = f"{TIMER} and thirty seconds for the eggs"
-LAST_WORDS_AT = 48
+LAST_WORDS_AT = 49
 """In `cut_off`: the second part has been said and joined, and its reply is on its way."""
-END_OF_EGGS = 98
+END_OF_EGGS = 99
 
 
 def golden(name: str, end: int | None = None) -> list[Entry]:

@@ -50,11 +50,12 @@ from agent.timeline.entry import Entry
 from agent.timeline.projections.context import messages
 from agent.timeline.projections.latency import Latency, latency
 from agent.timeline.projections.playback import Playback
+from agent.timeline.projections.presence import Presence
 from agent.timeline.projections.report import report
 from agent.timeline.projections.transcript import Transcript, transcript
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-GOLDEN = ["answer", "barge_in", "cut_off", "cut_off_heard"]
+GOLDEN = ["answer", "barge_in", "cut_off", "cut_off_heard", "devices"]
 
 
 def golden(name: str) -> list[Entry]:
@@ -114,14 +115,15 @@ def test_golden_timelines_project_as_expected(name: str) -> None:
     checkpoints = {
         point["seq"]: point for point in json.loads((FIXTURES / f"timeline_{name}.expected.json").read_text())
     }
-    said, played, times = Transcript(), Playback(), Latency()
+    said, played, times, here = Transcript(), Playback(), Latency(), Presence()
     for entry in golden(name):
-        for fold in (said, played, times):
+        for fold in (said, played, times, here):
             fold.apply(entry)
         if point := checkpoints.pop(entry.seq, None):
             assert said.turns() == point["transcript"], entry.seq
             assert played.state() == point["playback"], entry.seq
             assert times.turns() == point["latency"], entry.seq
+            assert here.state() == point["presence"], entry.seq
     assert not checkpoints
 
 

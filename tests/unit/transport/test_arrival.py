@@ -6,7 +6,7 @@ import pytest
 
 from agent.conversation.events import Fault
 from agent.errors import SessionHeld, TokenRefused, WireError
-from agent.transport.arrival import Wish, arrive, wish_of
+from agent.transport.arrival import Traits, Wish, arrive, wish_of
 from agent.transport.session_token import TokenKey
 
 KEY = TokenKey(bytes(32))
@@ -14,9 +14,11 @@ KEY = TokenKey(bytes(32))
 
 def test_headers_and_query_say_the_same():
     token = KEY.issue("s1", 0, 60)
-    wish = Wish("s1", 2, 17, "laptop-0001")
-    assert wish_of({"Session-Token": token, "Session-Seen": "2:17", "Device-Id": "laptop-0001"}, KEY, 1) == wish
-    assert wish_of({"session_token": token, "session_seen": "2:17", "device_id": "laptop-0001"}, KEY, 1) == wish
+    wish = Wish("s1", 2, 17, "laptop-0001", Traits("Firefox on Android", microphone=False))
+    headers = {"Session-Token": token, "Session-Seen": "2:17", "Device-Id": "laptop-0001", "Device-Sound": "speaker"}
+    headers["User-Agent"] = "Mozilla/5.0 (Android 16; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
+    assert wish_of(headers, KEY, 1) == wish
+    assert wish_of({name.lower().replace("-", "_"): value for name, value in headers.items()}, KEY, 1) == wish
     assert wish_of({}, KEY, 1) == Wish()
     assert wish_of({"Session-Seen": "2:17"}, KEY, 1) == Wish(), "seen of nothing"
 
@@ -31,6 +33,7 @@ def test_headers_and_query_say_the_same():
         ({"Device-Id": "short"}, WireError),
         ({"Device-Id": "x" * 65}, WireError),
         ({"Device-Id": "né en Corse"}, WireError),
+        ({"Device-Sound": "loud"}, WireError),
     ],
 )
 def test_what_cannot_be_is_refused(given, error):
@@ -41,8 +44,9 @@ def test_what_cannot_be_is_refused(given, error):
 def test_what_a_device_gets(fakes):
     async def main():
         sessions = fakes.Sessions()
-        first = await arrive(sessions, Wish())
-        assert (first.resume, first.after) == ("new", 0)
+        traits = Traits("Firefox on Linux", microphone=False)
+        first = await arrive(sessions, Wish(traits=traits))
+        assert (first.resume, first.after, first.traits) == ("new", 0, traits)
         await first.call.record(Fault(event_id="f", source="t", code="c", message="m"))
         session_id = first.call.session_id
         again = await arrive(sessions, Wish(session_id, 0, 1))
