@@ -16,6 +16,7 @@ import importlib
 import logging
 import secrets
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
+MAX_BREAKS = 3
+"""As often as this a session may break off: something in it breaks the program."""
 CACHE = Path(".cache") / "voice-agent"
 
 log = logging.getLogger("agent")
@@ -80,6 +83,8 @@ class App:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.Task[None]] = {}
         """Of the sessions that nobody is left in, the one that has waited longest first."""
+        self._broke_off: deque[str] = deque(maxlen=64)
+        """Sessions that an error stopped, the last one last."""
         self._coming: set[str] = set()
         """Sessions that have a place kept for them."""
         self._joining = asyncio.Lock()
@@ -197,6 +202,8 @@ class App:
 
     async def _take_up(self, session_id: str) -> Seat:
         """Have a stored session go on from where its timeline ends."""
+        if self._broke_off.count(session_id) >= MAX_BREAKS:
+            raise SessionGone(f"this conversation broke off {MAX_BREAKS} times; the agent's log says why")
         stored = await read_all(self.store, session_id)
         if not stored:
             raise SessionGone("this conversation is not stored any more")
@@ -288,11 +295,13 @@ class App:
         try:
             await session.run()
         except* AgentError as errors:
+            self._broke_off.append(session.session_id)
             for error in errors.exceptions:
-                log.error("session %s ended: %s", session.session_id, error)
+                log.error("session %s broke off: %s", session.session_id, error)
         except* Exception:
             # The boundary between sessions: a fault of one must not reach the others.
-            log.exception("session %s ended by a fault of the program", session.session_id)
+            self._broke_off.append(session.session_id)
+            log.exception("session %s broke off by a fault of the program", session.session_id)
         finally:
             session.ready.set()
             for table in (self.sessions, self._tables, self._running):

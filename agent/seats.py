@@ -77,6 +77,10 @@ class Seat:
     def epoch(self) -> int:
         return self.session.timeline.epoch
 
+    @property
+    def over(self) -> bool:
+        return self.session.over
+
     def continues(self, epoch: int, seq: int) -> bool:
         return self.session.timeline.continues(epoch, seq)
 

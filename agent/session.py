@@ -38,7 +38,7 @@ from agent.conversation.events import (
 )
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
-from agent.errors import ActionConflict, Fenced, LimitReached, SettingsError
+from agent.errors import LimitReached, SettingsError
 from agent.hearing.bystander import Bystander
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
@@ -112,6 +112,8 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._to_act: deque[Entry] = deque()
         self._act_news = asyncio.Event()
+        self.over = False
+        """Whether the conversation was ended."""
         self._never_begun: list[ActionStarted] = []
         """Whose start was lost with the process that this one takes the place of."""
         self._user: DeviceJoined | None = None
@@ -231,7 +233,7 @@ class Session:
             case SessionCreated():
                 self._begun = True
             case SessionClosed():
-                self._grace = True
+                self.over = self._grace = True
                 self._closed.set()
 
     def _change_settings(self, fact: SettingsChanged) -> Event:
@@ -285,7 +287,7 @@ class Session:
 
     async def run(self) -> None:
         """Until the session is closed (a `SessionClosed` fact) or cancelled. Raises `Fenced` or `ActionConflict` when
-        it has another owner, with whom it goes on."""
+        it has another owner, with whom it goes on; after any other error, too, it can be taken up again."""
         self._open()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -309,8 +311,8 @@ class Session:
                     task.cancel()
             if self._failure is not None:
                 raise self._failure
-        except* (Fenced, ActionConflict):
-            self._resting = True
+        except* Exception:
+            self._resting = True  # a fault of the program, or another owner, does not end the conversation
             raise
         finally:
             if not self._resting:

@@ -17,7 +17,9 @@ from agent.transport.frame_clock import Jitter
 
 REPLACED = "this conversation goes on over another connection of the same page"
 SHUTDOWN = "the server is shutting down"
-CALL_AGAIN = frozenset((SHUTDOWN,))
+CLOSED = "the session closed"
+BROKE_OFF = "the conversation broke off"
+CALL_AGAIN = frozenset((SHUTDOWN, BROKE_OFF))
 """Reasons to leave after which the device had better come back by itself."""
 GOODBYE_S = 5.0
 """How long a peer may take to leave once it was told to."""

@@ -31,6 +31,11 @@ class Call(Protocol):
         epoch only."""
         ...
 
+    @property
+    def over(self) -> bool:
+        """Whether the conversation was ended: else, when its timeline grows no more, it can be taken up again."""
+        ...
+
     def continues(self, epoch: int, seq: int) -> bool:
         """Whether what a device saw in `epoch`, up to `seq`, is what the timeline begins with."""
         ...

@@ -28,7 +28,7 @@ from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, Jitter
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
-from agent.transport.peers import PeerTable, goodbye
+from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
 from agent.transport.port import Sessions
 from agent.transport.receive_buffer import ReceiveCounts
 from agent.transport.sdp import clean_offer, finish_answer
@@ -260,7 +260,7 @@ class WebRtcPeer:
                     channel.close()
                 return
             if channel.readyState == "open":
-                self.leave("the session closed")
+                self.leave(CLOSED if self._call.over else BROKE_OFF)
                 return
             if self._channel is channel:
                 self._channel = None

@@ -23,7 +23,7 @@ from agent.transport.arrival import Arrival
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
-from agent.transport.peers import PeerTable, goodbye
+from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
 
@@ -160,7 +160,7 @@ class WebSocketPeer:
             await stream_timeline(self._call, self, self._arrival.after)
         except AgentError as error:
             self.leave(f"the timeline could not be sent: {error}")
-        self.leave("the session closed")
+        self.leave(CLOSED if self._call.over else BROKE_OFF)
 
     async def _watch(self) -> None:
         limit_us = round(self._limits.silent_peer_s * 1_000_000)

@@ -5,36 +5,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.app import App
+from agent.app import MAX_BREAKS, App
 from agent.clock import run_virtual
-from agent.conversation.events import DeviceJoined, DeviceLeft, TextInput
+from agent.conversation.events import DeviceJoined, DeviceLeft, SessionCreated, TextInput
 from agent.errors import LimitReached, SessionGone, SessionHeld
-from agent.hearing.port import Hypothesis
 from agent.settings import Settings
-
-
-class Silent:
-    """A recogniser for conversations in which nobody speaks."""
-
-    name = "silent"
-
-    async def start(self):
-        pass
-
-    async def open(self, on_partial, on_error):
-        return self
-
-    def reset(self):
-        pass
-
-    def push(self, pcm):
-        pass
-
-    async def settle(self):
-        return Hypothesis("", understood=False)
-
-    async def close(self):
-        pass
+from tests.fixtures.deaf import Deaf
 
 
 def settings(folder, **sessions):
@@ -50,7 +26,7 @@ def settings(folder, **sessions):
 
 @asynccontextmanager
 async def an_app(folder, monkeypatch, **sessions):
-    monkeypatch.setattr("agent.app.PocketsphinxAsr", lambda table, known, clock, cache: Silent())
+    monkeypatch.setattr("agent.app.PocketsphinxAsr", lambda table, known, clock, cache: Deaf())
     async with App(settings(folder, **sessions)) as app:
         yield app
 
@@ -111,6 +87,30 @@ def test_after_a_while_it_rests_and_is_taken_up_with_all_it_knows(virtually):
         assert not again.continues(1, len(before) + 1), "what was never stored is no part of it"
         await app.leave(call, "a late end of the old connection", for_good=True)
         assert again.session.open
+
+    virtually(body)
+
+
+def test_a_fault_does_not_end_the_conversation_unless_it_comes_again_and_again(virtually):
+    async def body(app):
+        call = joins(await app.open())
+        call.post(TextInput(source="device:d1", text="what is seven times eight"))
+        await play(call, 4)
+        seen = 0
+        for number in range(MAX_BREAKS):
+            if number:
+                epoch, call = call.epoch, joins(await app.join(call.session_id))
+                assert call.continues(epoch, seen), "all of it is there"
+            said = [e.event.text for e in call.session.timeline.window() if e.event.type == "tts.say"]
+            assert "56" in " ".join(said)
+            call.post(SessionCreated(source="device:d1", policy={"endpointing": {"nonsense": 1}}, engines={}))
+            await asyncio.sleep(1)
+            assert not app.sessions
+            assert not call.over
+            await app.leave(call, "broke off", for_good=False)
+            seen = call.session.timeline.last_seq
+        with pytest.raises(SessionGone, match="broke off"):
+            await app.join(call.session_id)
 
     virtually(body)
 

@@ -50,6 +50,10 @@ class FakeCall:
         self.frames = 0
         self._tone = (8_000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16).reshape(50, 960)
 
+    @property
+    def over(self) -> bool:
+        return self.closed
+
     def continues(self, epoch: int, seq: int) -> bool:
         return epoch == self.epoch and seq <= len(self.timeline)
 
