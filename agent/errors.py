@@ -20,8 +20,10 @@
     │   └── Indeterminate       committed or not: append it again, repeated ids are acknowledged
     ├── SessionGone             the session cannot be taken up again; says why
     ├── SessionHeld             another process has the session: it may be had once that lets go of it
-    ├── TokenRefused            a session token that is forged or too old
+    ├── TokenRefused            a session token that is forged, too old, revoked, or another session's
+    ├── ScopeNeeded             the session token does not allow this; says which scope would
     ├── WireError               a message from outside that breaks the protocol
+    │   └── TooFast             more messages in a second than are taken
     └── LimitReached            a bound of `limits` was hit; says which
 
 `code` is stable and goes on the timeline in `error` events; the message may change.
@@ -119,6 +121,10 @@ class WireError(AgentError):
     code = "wire"
 
 
+class TooFast(WireError):
+    code = "wire.too_fast"
+
+
 class LimitReached(AgentError):
     code = "limit"
 
@@ -133,6 +139,10 @@ class SessionHeld(AgentError):
 
 class TokenRefused(AgentError):
     code = "session.token"
+
+
+class ScopeNeeded(AgentError):
+    code = "session.scope"
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> AgentError | None:

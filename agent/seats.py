@@ -16,6 +16,7 @@ from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceSpeech, Ev
 from agent.hearing.bystander import Bystander
 from agent.session import Session
 from agent.timeline.entry import Entry
+from agent.timeline.receipt import Receipt, receipt
 
 
 class Table:
@@ -114,6 +115,9 @@ class Seat:
         elif isinstance(fact, DeviceLeft):
             self._table.rise(self)
         self.session.post(fact)
+
+    async def recorded(self, event_id: str) -> Receipt:
+        return await receipt(self.session.timeline, event_id)
 
     def entries(self, after: int = 0) -> AsyncIterator[Entry]:
         return self.session.entries(after)

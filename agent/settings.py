@@ -35,6 +35,8 @@ class Server(_Table):
 
 class Limits(_Table):
     sessions: Annotated[int, Field(ge=1, le=1000)] = 8
+    devices: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Connections to one conversation, over whichever transport."""
     message_bytes: Annotated[int, Field(ge=1_000, le=1_000_000)] = 16_384
     messages_per_s: Annotated[int, Field(ge=1, le=10_000)] = 50
     sdp_bytes: Annotated[int, Field(ge=1_000, le=1_000_000)] = 65_536

@@ -6,7 +6,8 @@
     Device-Sound    what of it the device has: both (as without it), microphone, speaker or none; one with none
                     watches, and one with less of it than the live one does not become live by coming
 
-A WebSocket takes them as ?session_token=…&session_seen=…&device_id=…, since pages cannot set its headers.
+A WebSocket takes them as ?session_token=…&session_seen=…&device_id=…, since pages cannot set its headers; server-sent
+events take them so too, and Last-Event-ID before Session-Seen.
 What became of it is in the hello, the first message down, as `resume`:
 
     new        a new session
@@ -14,21 +15,24 @@ What became of it is in the hello, the first message down, as `resume`:
     snapshot   the same one from its first entry on: what the device has is not what was stored (`reason`)
     failed     a new session: the old one cannot be taken up (`reason`)
 
-One that another process of the agent has is no new one: the device is refused, and told to come again.
+One that another process of the agent has is no new one: the device is refused, and told to come again. So is one
+with a token that was minted for somebody else, whose conversation is over.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 from agent.errors import SessionGone, WireError
-from agent.transport import wire
+from agent.transport.notices import Hello, Resume
 from agent.transport.port import Call, Sessions
-from agent.transport.session_token import TokenKey
+from agent.transport.session_token import Grant, TokenKey
 from agent.transport.user_agent import name_of
+
+TOKEN, SEEN, DEVICE_ID, SOUND = "Session-Token", "Session-Seen", "Device-Id", "Device-Sound"
+USER_AGENT = "User-Agent"
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _SOUND = {"both": (True, True), "microphone": (True, False), "speaker": (False, True), "none": (False, False)}
@@ -48,11 +52,15 @@ class Traits:
 class Wish:
     """What a device asks for; as it is by default, a new session."""
 
-    session_id: str = ""
+    grant: Grant | None = None
     epoch: int = 0
     seen: int = 0
     device_id: str = ""
     traits: Traits = Traits()
+
+    @property
+    def session_id(self) -> str:
+        return self.grant.session_id if self.grant else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +68,32 @@ class Arrival:
     """What it gets: a call, to be left, and the timeline behind `after`."""
 
     call: Call
-    resume: Literal["new", "resumed", "snapshot", "failed"] = "new"
+    resume: Resume = "new"
     reason: str = ""
     after: int = 0
     device_id: str = ""
     token: str = ""
     traits: Traits = Traits()
+    grant: Grant | None = None
+    """What the token allows; without one, everything."""
 
-    def hello(self, **more: str | int) -> str:
-        """The first message down."""
-        return wire.control_message(
-            "hello",
+    def hello(self) -> Hello:
+        """What the device is told of it first."""
+        grant = self.grant or Grant(self.call.session_id)
+        return Hello(
             session_id=self.call.session_id,
             epoch=self.call.epoch,
             token=self.token,
+            scopes=sorted(grant.scopes),
             resume=self.resume,
             reason=self.reason,
-            **more,
         )
 
 
 def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float) -> Wish:
     """From headers or a query. Raises `TokenRefused`, `WireError`."""
     token, seen, device_id = (
-        given.get(name, "") or given.get(name.lower().replace("-", "_"), "")
-        for name in ("Session-Token", "Session-Seen", "Device-Id")
+        given.get(name, "") or given.get(name.lower().replace("-", "_"), "") for name in (TOKEN, SEEN, DEVICE_ID)
     )
     traits = _traits_of(given)
     if device_id and not _DEVICE_ID.fullmatch(device_id):
@@ -94,12 +103,15 @@ def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float) -> Wish:
         raise WireError("Session-Seen must be EPOCH:SEQ, like 0:17")
     if not token:
         return Wish(device_id=device_id, traits=traits)
-    return Wish(key.check(token, now_s).session_id, int(form[1]), int(form[2]), device_id, traits)
+    grant = key.check(token, now_s)
+    if device_id and grant.minted:  # a name of its holder's own, under which no other token's device can be put out
+        device_id = f"{grant.name.rpartition('-')[2]}-{device_id}"
+    return Wish(grant, int(form[1]), int(form[2]), device_id, traits)
 
 
 def _traits_of(given: Mapping[str, str]) -> Traits:
     sound, user_agent = (
-        given.get(name, "") or given.get(name.lower().replace("-", "_"), "") for name in ("Device-Sound", "User-Agent")
+        given.get(name, "") or given.get(name.lower().replace("-", "_"), "") for name in (SOUND, USER_AGENT)
     )
     if sound and sound not in _SOUND:
         raise WireError(f"Device-Sound must be one of {', '.join(_SOUND)}")
@@ -111,18 +123,21 @@ Welcome = Callable[[], Awaitable[Arrival]]
 
 
 async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
-    """Raises `LimitReached`, `SessionHeld`, `StoreError`."""
-    return replace(await _place(sessions, wish), traits=wish.traits)
-
-
-async def _place(sessions: Sessions, wish: Wish) -> Arrival:
-    if not wish.session_id:
-        return Arrival(await sessions.open(), device_id=wish.device_id)
+    """Raises `LimitReached`, `SessionGone`, `SessionHeld`, `StoreError`."""
+    if wish.grant is None:
+        return Arrival(await sessions.open(), device_id=wish.device_id, traits=wish.traits)
     try:
-        call = await sessions.join(wish.session_id)
+        return await come_back(sessions, wish, wish.grant)
     except SessionGone as gone:
-        return Arrival(await sessions.open(), "failed", str(gone), device_id=wish.device_id)
+        if wish.grant.minted:
+            raise
+        return Arrival(await sessions.open(), "failed", str(gone), 0, wish.device_id, traits=wish.traits)
+
+
+async def come_back(sessions: Sessions, wish: Wish, grant: Grant) -> Arrival:
+    """To the session of the grant, or not at all. Raises as `arrive`."""
+    call = await sessions.join(grant.session_id)
     if call.continues(wish.epoch, wish.seen):
-        return Arrival(call, "resumed", "", wish.seen, wish.device_id)
+        return Arrival(call, "resumed", "", wish.seen, wish.device_id, traits=wish.traits, grant=grant)
     reason = "some of what this page shows was lost when the agent stopped"
-    return Arrival(call, "snapshot", reason, device_id=wish.device_id)
+    return Arrival(call, "snapshot", reason, 0, wish.device_id, traits=wish.traits, grant=grant)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from dataclasses import replace
 
 from agent.clock import Clock
 from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink
-from agent.errors import AgentError, WireError
+from agent.errors import AgentError
 from agent.settings import Limits
 from agent.transport import wire
-from agent.transport.arrival import Traits
+from agent.transport.arrival import Arrival, Traits
+from agent.transport.notices import Refused
 from agent.transport.port import Call
+from agent.transport.session_token import Grant
 
 MAX_BAD_IN_A_ROW = 20
 """Refused messages after which a device is given up."""
@@ -21,7 +24,8 @@ REMEMBERED_IDS = 1_000
 class Device:
     """Posts `device.joined` and `device.left` once each, and its commands between them.
 
-    `locate` tells which reply sample lies at the RTP timestamp that a device says it plays.
+    `locate` tells which reply sample lies at the RTP timestamp that a device says it plays. `grant`: what its token
+    allows; without one, everything.
     """
 
     def __init__(
@@ -33,9 +37,11 @@ class Device:
         locate: wire.Locate = lambda rtp: None,
         device_id: str = "",
         traits: Traits | None = None,
+        grant: Grant | None = None,
     ) -> None:
         self._traits = traits or Traits()
         self._locate = locate
+        self.grant = grant or Grant(call.session_id)
         self.device_id = device_id or secrets.token_hex(6)
         self.call = call
         self.transport = transport
@@ -53,20 +59,37 @@ class Device:
         self.heard_us = clock.now_us()
         """When a valid message came last."""
 
+    @classmethod
+    def of(
+        cls, arrival: Arrival, transport: str, limits: Limits, clock: Clock, locate: wire.Locate = lambda rtp: None
+    ) -> Device:
+        """The device that has arrived so."""
+        about = (arrival.device_id, arrival.traits, arrival.grant)
+        return cls(arrival.call, transport, limits, clock, locate, *about)
+
     @property
     def given_up(self) -> bool:
         """Whether the device has sent too much that could not be understood."""
         return self._bad >= MAX_BAD_IN_A_ROW
 
-    def join(self, output_latency_ms: int, *, microphone: bool = True) -> None:
+    @property
+    def talks(self) -> bool:
+        """Whether it may have a microphone, and so a loudspeaker: otherwise it watches."""
+        return "talk" in self.grant.scopes
+
+    @property
+    def joined(self) -> bool:
+        return self._joined
+
+    def join(self, output_latency_ms: int, *, microphone: bool = True, speaker: bool = True) -> None:
         self._joined = True
         self.call.post(
             DeviceJoined(
                 source=f"device:{self.device_id}",
                 device_id=self.device_id,
                 transport=self.transport,
-                microphone=microphone and self._traits.microphone,
-                speaker=self._traits.speaker,
+                microphone=microphone and self._traits.microphone and self.talks,
+                speaker=speaker and self._traits.speaker and self.talks,
                 name=self._traits.name,
                 output_latency_ms=output_latency_ms,
             )
@@ -91,23 +114,32 @@ class Device:
 
     def receive(self, message: str | bytes) -> str | None:
         """Take a message; the answer to send back when it is refused, else None."""
-        event_id = ""
         if self._fenced:
             return None
+        event_id = ""
         try:
-            if not self._bucket.take(self._clock.now_us()):
-                raise WireError(f"too many messages: at most {self._limits.messages_per_s} a second are taken")
-            command = wire.parse_command(message, self._limits)
+            command = self.read(message)
             event_id = command.event_id
-            event = wire.to_event(command, self.device_id, self.transport, self._limits, self._locate)
-            self.beats = self.beats or event is None
-            if event is not None and event_id not in self._seen:
-                self.call.post(event)
-                self._remember(event_id)
+            self.take(command)
         except AgentError as error:
             return self.refuse(error, event_id)
-        self.accept()
         return None
+
+    def read(self, message: str | bytes) -> wire.Command:
+        """The command in a message. Raises `WireError`."""
+        return wire.read_command(message, self._bucket, self._clock.now_us(), self._limits)
+
+    def take(self, command: wire.Command) -> None:
+        """Hand what a command states to the session, once. Raises `WireError`, `ScopeNeeded`, `LimitReached`."""
+        self.grant.require(wire.scope_of(command.type))
+        event = wire.to_event(command, self.device_id, self.transport, self._limits, self._locate)
+        if isinstance(event, DeviceJoined) and not self.talks:
+            event = replace(event, microphone=False, speaker=False, time_zone="", locale="", feature="")
+        self.beats = self.beats or event is None
+        if event is not None and command.event_id not in self._seen:
+            self.call.post(event)
+            self._remember(command.event_id)
+        self.accept()
 
     def accept(self) -> None:
         """Something that could be understood came."""
@@ -117,7 +149,7 @@ class Device:
     def refuse(self, error: AgentError, event_id: str = "") -> str:
         """Something that could not be understood came; the answer to it."""
         self._bad += 1
-        return wire.error_message(error.code, str(error), event_id)
+        return Refused(code=error.code, message=str(error), event_id=event_id).text()
 
     def _remember(self, event_id: str) -> None:
         self._seen[event_id] = None

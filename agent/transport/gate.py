@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.settings import Server
 
-GUARDED = ("/calls", "/offer", "/config.json", "/settings", "/ws")
+GUARDED = ("/calls", "/offer", "/config.json", "/settings", "/ws", "/sessions", "/openapi.json", "/asyncapi.json")
 """Paths that need the token; others are the page's own files and /healthz."""
 
 SECURITY_HEADERS = {
@@ -67,14 +67,19 @@ def judge(method: str, path: str, query: str, headers: Headers, server: Server) 
             421, "host", f"this server does not answer to the name {host[:100]!r}; open it as http://localhost"
         )
     origin = headers.get("origin")
-    if method not in ("GET", "HEAD") and origin is not None and not _known_origin(origin, host, server):
+    reads = method in ("GET", "HEAD") and not _below(path, "/sessions")  # whose reader is a device that comes in
+    if not reads and origin is not None and not _known_origin(origin, host, server):
         return Refusal(
             403, "origin", f"pages of {origin[:100]!r} may not use this server; server.origins lists those that may"
         )
-    guarded = any(path == prefix or path.startswith(prefix + "/") for prefix in GUARDED)
+    guarded = any(_below(path, prefix) for prefix in GUARDED)
     if server.token and guarded and method != "OPTIONS" and not _has_token(query, headers, server.token):
         return Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
     return None
+
+
+def _below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
 
 
 def _known_host(host: str, server: Server) -> bool:
@@ -150,7 +155,9 @@ def _add_headers(headers: MutableHeaders, allowed_origin: str) -> None:
     if allowed_origin:
         headers["Access-Control-Allow-Origin"] = allowed_origin
         headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Session-Token, Session-Seen, Device-Id"
+        headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Session-Token, Session-Seen, Device-Id, Device-Sound, Last-Event-ID"
+        )
         headers["Access-Control-Expose-Headers"] = "Location, Retry-After"
         headers.add_vary_header("Origin")
 

@@ -4,10 +4,13 @@
     DELETE /calls/ID     hang up → 204; ?resume=true: leave, to come back
     POST   /offer        {"sdp", "type"} → {"sdp", "type", "session_id", "call"}
     WS     /ws           the call over a WebSocket (see `websocket`)
+    …      /sessions/…   the conversation in text (see `session_routes`)
     GET    /config.json  what the page needs to know
     PUT    /settings     {"table.key": value} → saved to the configuration file
     GET    /healthz      how many sessions there are, and how punctual the audio of each is;
                          ?playout_s=N: over the last N seconds instead of the last minute, which is the most
+    GET    /openapi.json, /asyncapi.json
+                         all this and the messages of every transport, for programs
     GET    /…            the page
 
 A call is a new session, or goes on with an earlier one: see `arrival`. ID names the connection.
@@ -20,7 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +31,7 @@ from typing import Any
 
 from aiortc import RTCIceServer
 from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
@@ -35,20 +39,51 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from agent.conversation.events import Json
-from agent.errors import AgentError, EngineError, LimitReached, SessionHeld, SettingsError, TokenRefused, WireError
+from agent.errors import (
+    AgentError,
+    EngineError,
+    Indeterminate,
+    LimitReached,
+    ScopeNeeded,
+    SessionGone,
+    SessionHeld,
+    SettingsError,
+    TokenRefused,
+    TooFast,
+    WireError,
+)
 from agent.settings import Settings
-from agent.transport import wire
-from agent.transport.arrival import Arrival, Wish, arrive, wish_of
+from agent.transport import asyncapi, wire
+from agent.transport.body import read_body
 from agent.transport.frame_clock import KEPT_US
 from agent.transport.gate import Gate, is_loopback
+from agent.transport.notices import Refused
+from agent.transport.openapi import described
 from agent.transport.peers import PeerTable
 from agent.transport.port import Sessions
+from agent.transport.reception import Reception
+from agent.transport.session_routes import Minting, SessionRoutes
 from agent.transport.session_token import TokenKey
 from agent.transport.webrtc import WebRtcPeer, ice_servers
 from agent.transport.websocket import WebSocketPeer
 
-BODY_S = 10.0
 RETRY_AFTER_S = 5
+FINAL = (TokenRefused, WireError, SessionGone)
+"""Refusals that are the same at the next try."""
+STATUS: tuple[tuple[type[AgentError], int], ...] = (
+    (LimitReached, 503),
+    (SessionHeld, 503),
+    (Indeterminate, 503),
+    (EngineError, 503),
+    (TokenRefused, 403),
+    (ScopeNeeded, 403),
+    (SessionGone, 410),
+    (TooFast, 429),
+    (WireError, 400),
+)
+"""Of the errors that are answered; any other is 500."""
+AGAIN = (LimitReached, SessionHeld, Indeterminate, TooFast)
+"""Errors that may be gone at the next try, in a while."""
 
 SaveSettings = Callable[[Mapping[str, Json]], Settings]
 """Writes changed settings to the configuration file and returns what is then in force. Raises
@@ -95,35 +130,26 @@ class _Handlers:
 
     def __init__(
         self,
-        sessions: Sessions,
-        settings: Settings,
-        peers: PeerTable,
+        reception: Reception,
         save: SaveSettings | None,
         engines: Mapping[str, str] | None,
-        key: TokenKey,
     ) -> None:
-        self.key = key
-        self.sessions = sessions
+        settings = reception.settings
+        self.reception = reception
+        self.sessions = reception.sessions
         self.settings = settings
-        self.peers = peers
+        self.peers = reception.peers
         self.save = save
         self.engines = dict(engines or _engine_names(settings))
         self.ice_servers = [_page_server(server) for server in ice_servers(settings.server.ice_servers)]
 
-    async def arrive(self, wish: Wish) -> Arrival:
-        arrival = await arrive(self.sessions, wish)
-        valid_s = self.settings.sessions.token_h * 3_600
-        return replace(arrival, token=self.key.issue(arrival.call.session_id, self.now_s(), valid_s))
-
-    def now_s(self) -> float:
-        return self.peers.clock.wall().timestamp()
-
     async def call(self, offer: str, request: Request) -> WebRtcPeer:
-        wish = wish_of(request.headers, self.key, self.now_s())
+        wish = self.reception.wish(request.headers)
         if len(offer.encode(errors="replace")) > self.settings.limits.sdp_bytes:
             raise HTTPException(413, f"the offer is longer than {self.settings.limits.sdp_bytes} bytes")
         self.peers.admit()
-        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers, partial(self.arrive, wish))
+        welcome = partial(self.reception.arrive, wish)
+        peer = await WebRtcPeer.answer(offer, self.sessions, self.settings, self.peers, welcome)
         self.peers.start(peer)
         return peer
 
@@ -160,12 +186,11 @@ class _Handlers:
     async def websocket(self, websocket: WebSocket) -> None:
         await websocket.accept()
         try:
-            self.peers.admit()
             given = {"user_agent": websocket.headers.get("user-agent", ""), **websocket.query_params}
-            arrival = await self.arrive(wish_of(given, self.key, self.now_s()))
+            arrival = await self.reception.arrive(self.reception.wish(given))
         except AgentError as error:
-            await websocket.send_text(wire.error_message(error.code, str(error)))
-            await websocket.close(1008 if isinstance(error, TokenRefused | WireError) else 1013, str(error)[:100])
+            await websocket.send_text(Refused(code=error.code, message=str(error)).text())
+            await websocket.close(1008 if isinstance(error, FINAL) else 1013, str(error)[:100])
             return
         peer = WebSocketPeer(websocket, arrival, self.sessions, self.settings, self.peers)
         async with self.peers.present(peer):
@@ -230,62 +255,64 @@ def create_app(
             "(the page then opens as /?token=SECRET), or listen on 127.0.0.1"
         )
     peers = PeerTable()
-    handlers = _Handlers(sessions, settings, peers, save, engines, key or TokenKey())
+    reception = Reception(sessions, settings, peers, key or TokenKey())
+    handlers = _Handlers(reception, save, engines)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with peers:
+        async with peers, asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(peers.watch_tokens(reception.ended), name="tokens")
             yield
+            watching.cancel()
 
-    app = FastAPI(title="Voice agent", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    version = _version()
+    app = FastAPI(title="Voice agent", version=version, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.peers = peers
     app.add_middleware(Gate, server=settings.server)
     app.add_exception_handler(AgentError, _agent_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unforeseen)
-    app.add_api_route("/calls", handlers.post_call, methods=["POST"])
-    app.add_api_route("/calls/{connection_id}", handlers.delete_call, methods=["DELETE"])
-    app.add_api_route("/offer", handlers.post_offer, methods=["POST"])
-    app.add_api_route("/config.json", handlers.config, methods=["GET"])
-    app.add_api_route("/settings", handlers.put_settings, methods=["PUT"])
-    app.add_api_route("/healthz", handlers.health, methods=["GET"])
+    routes = SessionRoutes(reception)
+    describe = described(Offer, Minting)
+    for method, path, handler in (
+        ("POST", "/calls", handlers.post_call),
+        ("DELETE", "/calls/{connection_id}", handlers.delete_call),
+        ("POST", "/offer", handlers.post_offer),
+        ("GET", "/config.json", handlers.config),
+        ("PUT", "/settings", handlers.put_settings),
+        ("GET", "/healthz", handlers.health),
+        ("POST", "/sessions", routes.begin),
+        ("GET", "/sessions/{session_id}/events", routes.events),
+        ("POST", "/sessions/{session_id}/commands", routes.command),
+        ("POST", "/sessions/{session_id}/tokens", routes.mint),
+        ("DELETE", "/sessions/{session_id}/tokens/{name}", routes.revoke),
+    ):
+        app.add_api_route(path, handler, methods=[method], **describe[handler.__name__])
+    messages = asyncapi.document(version)
+    app.add_api_route("/asyncapi.json", lambda: JSONResponse(messages), methods=["GET"], include_in_schema=False)
     app.add_api_websocket_route("/ws", handlers.websocket)
     if web is not None:
         app.mount("/", Page(directory=web, html=True))
     return app
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The body, refused with 413 as soon as it is too long and 408 when it does not come."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit_bytes:
-                    raise HTTPException(413, f"the body is longer than {limit_bytes} bytes")
-    except TimeoutError as error:
-        raise HTTPException(408, f"the body did not come within {BODY_S:.0f} s") from error
-    return bytes(body)
-
-
 async def _agent_error(request: Request, error: Exception) -> Response:
     code = error.code if isinstance(error, AgentError) else "agent"
-    if isinstance(error, LimitReached | SessionHeld):
-        return _error(503, code, str(error), {"Retry-After": str(RETRY_AFTER_S)})
-    if isinstance(error, TokenRefused):
-        return _error(403, code, str(error))
-    if isinstance(error, EngineError):
-        return _error(503, code, str(error))
     if isinstance(error, SettingsError):
         return _error(422 if request.method == "PUT" else 500, code, str(error))
-    return _error(400 if isinstance(error, WireError) else 500, code, str(error))
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return _error(status, code, str(error), {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, AGAIN) else None)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else "error"
     return _error(status, f"http.{status}", detail)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    return _error(400, "wire", "the query has a value that cannot be")
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Protocol
 
 from agent.clock import Clock
-from agent.errors import LimitReached
-from agent.transport import wire
+from agent.errors import LimitReached, StoreError
 from agent.transport.device import Device
 from agent.transport.frame_clock import Jitter
+from agent.transport.notices import ConnectionOver, SessionOver
+from agent.transport.session_token import Grant
 
 REPLACED = "this conversation goes on over another connection of the same page"
 SHUTDOWN = "the server is shutting down"
 CLOSED = "the session closed"
 BROKE_OFF = "the conversation broke off"
-CALL_AGAIN = frozenset((SHUTDOWN, BROKE_OFF))
+TOO_SLOW = "the device reads too slowly; it gets what it missed when it comes back"
+CALL_AGAIN = frozenset((SHUTDOWN, BROKE_OFF, TOO_SLOW))
 """Reasons to leave after which the device had better come back by itself."""
 GOODBYE_S = 5.0
 """How long a peer may take to leave once it was told to."""
+TOKENS_S = 1.0
+"""How often tokens of connected devices are looked at: another process may have revoked one."""
 
 log = logging.getLogger(__name__)
 
@@ -30,25 +34,33 @@ log = logging.getLogger(__name__)
 def goodbye(reason: str, *, for_good: bool) -> str:
     """The last message down. `again`: the device had better call again, the conversation goes on."""
     if for_good:
-        return wire.control_message("session.closed", reason=reason)
-    return wire.control_message("connection.closed", reason=reason, again=reason in CALL_AGAIN)
+        return SessionOver(reason=reason).text()
+    return ConnectionOver(reason=reason, again=reason in CALL_AGAIN).text()
 
 
 class Peer(Protocol):
-    """A connected device. `run` returns once it has left and everything of it is released."""
+    """A connected device."""
 
     session_id: str
     device: Device
     connection_id: str
     """Names this connection; another one of the same device has its own."""
 
-    async def run(self) -> None: ...
-
     def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; never blocks. Only the first reason counts. `for_good`: the device hung up."""
         ...
 
-    def playout_jitter(self, last_us: int) -> Jitter: ...
+    def playout_jitter(self, last_us: int) -> Jitter | None:
+        """None for a device without playout."""
+        ...
+
+
+class RunningPeer(Peer, Protocol):
+    """One that needs no request to live in."""
+
+    async def run(self) -> None:
+        """Returns once it has left and everything of it is released."""
+        ...
 
 
 class PeerTable:
@@ -80,14 +92,42 @@ class PeerTable:
 
     def jitters(self, last_us: int) -> list[Jitter]:
         """How punctual the playout of each connected device was in the last so many microseconds."""
-        return [peer.playout_jitter(last_us) for peer in self._peers.values()]
+        found = (peer.playout_jitter(last_us) for peer in self._peers.values())
+        return [jitter for jitter in found if jitter is not None]
+
+    def others(self, session_id: str, device_id: str) -> int:
+        """How many devices are connected to a session, but for this one."""
+        here = (peer.device.device_id for peer in self._peers.values() if peer.session_id == session_id)
+        return sum(device != device_id for device in here)
+
+    def device(self, session_id: str, device_id: str) -> Device | None:
+        """A device that is connected to a session, by the connection that counts."""
+        for peer in reversed(self._peers.values()):
+            if (peer.session_id, peer.device.device_id) == (session_id, device_id) and peer.device.joined:
+                return peer.device
+        return None
+
+    def expel(self, ended: Callable[[Grant], str]) -> None:
+        """Make those leave whose token has ended, for the reason that this gives; empty: it has not."""
+        for peer in self._peers.values():
+            if reason := ended(peer.device.grant):
+                peer.leave(reason)
+
+    async def watch_tokens(self, ended: Callable[[Grant], str]) -> None:
+        """`expel`, over and over, until cancelled."""
+        while True:
+            await asyncio.sleep(TOKENS_S)
+            try:
+                self.expel(ended)
+            except StoreError as error:  # who is here already stays until it can be told again
+                log.error("%s", error)
 
     def admit(self) -> None:
         """Raises `LimitReached` when no new peer is taken because the table is closing."""
         if self._closing:
             raise LimitReached(SHUTDOWN)
 
-    def start(self, peer: Peer) -> None:
+    def start(self, peer: RunningPeer) -> None:
         """Run a peer until it leaves."""
         self._tasks.create_task(self._run(peer), name=f"peer {peer.session_id}")
 
@@ -131,7 +171,7 @@ class PeerTable:
         self._closing = True
         await asyncio.gather(*(self.hang_up(connection_id, reason) for connection_id in list(self._peers)))
 
-    async def _run(self, peer: Peer) -> None:
+    async def _run(self, peer: RunningPeer) -> None:
         try:
             async with self.present(peer):
                 await peer.run()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.conversation.events import Event
 from agent.timeline.entry import Entry
+from agent.timeline.receipt import Receipt
 
 PLAYOUT_RATE = 48_000
 FRAME_SAMPLES = 960
@@ -54,6 +55,11 @@ class Call(Protocol):
 
     def post(self, fact: Event) -> None:
         """Hand a fact to the conversation (device joined or left, a client's command)."""
+        ...
+
+    async def recorded(self, event_id: str) -> Receipt:
+        """What became of a command that was posted, once that is durable. Raises `SessionGone` for one that came
+        too late, `Indeterminate` when the store does not answer."""
         ...
 
     def entries(self, after: int = 0) -> AsyncIterator[Entry]:

@@ -1,10 +1,16 @@
 """Tokens by which a client takes its session up again, over another connection or from another device.
 
-    v1.SESSION.SCOPES.EXPIRES.MAC
+    v2.SESSION.GRANT.SCOPES.EXPIRES.MAC
 
-SCOPES are letters of `SCOPES`, EXPIRES is in seconds since 1970, and MAC is HMAC-SHA256 (RFC 2104) over
-all before it, base64url without padding. Only this server's key makes one, so nothing of a session can be
-learned or touched without its own token, and none has to be looked up.
+GRANT names the token: it stays the same when the token is renewed, and one that was minted from another has
+that one's name before its own, so that revoking a token revokes what was minted from it. SCOPES are letters of
+`SCOPES`, EXPIRES is in seconds since 1970, and MAC is HMAC-SHA256 (RFC 2104) over all before it, base64url
+without padding. Only this server's key makes one, so nothing of a session can be learned or touched without
+its own token, and none has to be looked up.
+
+    talk      microphone, text, stop, settings: all that steers; who may talk can say "yes", and so may confirm
+    confirm   answer the card of a proposed action
+    watch     see and do nothing; every token allows it
 """
 
 from __future__ import annotations
@@ -16,45 +22,121 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
-from agent.errors import StoreError, TokenRefused
+from agent.errors import ScopeNeeded, StoreError, TokenRefused
+from agent.transport.revocations import Revocations
 
-SCOPES = {"t": "talk", "w": "watch", "c": "confirm"}
+Scope = Literal["talk", "watch", "confirm"]
+SCOPES: dict[str, Scope] = {"t": "talk", "w": "watch", "c": "confirm"}
+ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+INCLUDED: dict[Scope, frozenset[Scope]] = {
+    "talk": ALL_SCOPES,
+    "confirm": frozenset(("confirm", "watch")),
+    "watch": frozenset(("watch",)),
+}
+"""What each scope allows."""
 KEY_BYTES = 32
 MAX_CHARS = 200
+MAX_DEPTH = 4
+"""Tokens minted from tokens: the session's own is the first."""
+REVOKED = "its session token was revoked"
+EXPIRED = "its session token has expired"
 
-_FORM = re.compile(r"v1\.([A-Za-z0-9_-]{1,64})\.([a-z]{1,8})\.(\d{1,12})\.([A-Za-z0-9_-]{43})")
+_NAME = "[0-9a-f]{8}"
+_FORM = re.compile(
+    rf"v2\.([A-Za-z0-9_-]{{1,64}})\.({_NAME}(?:-{_NAME}){{0,{MAX_DEPTH - 1}}})"
+    rf"\.([a-z]{{1,8}})\.(\d{{1,12}})\.([A-Za-z0-9_-]{{43}})"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token allows: these scopes of this session."""
+    """What a token allows: these scopes of this session, until `expires_s`."""
 
     session_id: str
-    scopes: frozenset[str]
+    scopes: frozenset[Scope] = ALL_SCOPES
+    name: str = "00000000"
+    expires_s: int = 0
+
+    @property
+    def minted(self) -> bool:
+        """It was made from another token, for somebody else."""
+        return "-" in self.name
+
+    def require(self, scope: Scope) -> None:
+        """Raises `ScopeNeeded`."""
+        if scope not in self.scopes:
+            has = ", ".join(sorted(self.scopes)) or "nothing"
+            raise ScopeNeeded(f"this needs a session token with the scope {scope}; this one allows: {has}")
+
+    def covers(self, name: str) -> bool:
+        """Whether a token of this name is this one, or was minted from it."""
+        return name == self.name or name.startswith(f"{self.name}-")
 
 
 class TokenKey:
     """Issues and checks tokens. `secret`: `KEY_BYTES` random bytes that never leave this machine."""
 
-    def __init__(self, secret: bytes | None = None) -> None:
+    def __init__(self, secret: bytes | None = None, revocations: Revocations | None = None) -> None:
         self._secret = secret or secrets.token_bytes(KEY_BYTES)
+        self._revocations = revocations or Revocations()
 
     def issue(self, session_id: str, now_s: float, valid_s: float, scopes: str = "twc") -> str:
-        text = f"v1.{session_id}.{scopes}.{int(now_s + valid_s)}"
-        return f"{text}.{self._mac(text)}"
+        """The token of a session that begins."""
+        allowed = frozenset(SCOPES[letter] for letter in scopes)
+        return self._sign(Grant(session_id, allowed, secrets.token_hex(4), int(now_s + valid_s)))
+
+    def renew(self, grant: Grant, now_s: float, valid_s: float) -> str:
+        """The same for longer, unless it was minted: such a one ends when it was said to."""
+        expires_s = grant.expires_s if grant.minted else int(now_s + valid_s)
+        return self._sign(Grant(grant.session_id, grant.scopes, grant.name, expires_s))
+
+    def mint(self, grant: Grant, scopes: Iterable[Scope], now_s: float, valid_s: float) -> str:
+        """A token that allows no more than `grant`, for no longer. Raises `ScopeNeeded`, `TokenRefused`."""
+        grant.require("talk")
+        allowed: frozenset[Scope] = frozenset().union(*(INCLUDED[scope] for scope in scopes))
+        for scope in sorted(allowed):
+            grant.require(scope)
+        if grant.name.count("-") + 1 >= MAX_DEPTH:
+            raise TokenRefused("this session token was passed on too often: ask for one from who has the conversation")
+        name = f"{grant.name}-{secrets.token_hex(4)}"
+        return self._sign(Grant(grant.session_id, allowed, name, min(grant.expires_s, int(now_s + valid_s))))
+
+    def revoke(self, grant: Grant, name: str) -> None:
+        """End the token of this name, which is `grant`'s own or was minted from it, and all minted from that one;
+        returns when that is durable. Raises `TokenRefused`, `StoreError`."""
+        if not grant.covers(name):
+            raise TokenRefused("this session token can revoke itself and what was minted from it, and no other")
+        self._revocations.add(grant.session_id, name)
 
     def check(self, token: str, now_s: float) -> Grant:
-        """Raises `TokenRefused` for one that is not this server's, or too old."""
+        """Raises `TokenRefused` for one that is not this server's, too old or revoked, `StoreError`."""
         form = _FORM.fullmatch(token) if len(token) <= MAX_CHARS else None
-        if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[4]):
+        if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[5]):
             raise TokenRefused("this session token is not one of this server: begin a new conversation")
-        if int(form[3]) < now_s:
+        scopes = frozenset(SCOPES[letter] for letter in form[3] if letter in SCOPES)
+        grant = Grant(form[1], scopes, form[2], int(form[4]))
+        if grant.expires_s < now_s:
             raise TokenRefused("this session token has expired: begin a new conversation")
-        return Grant(form[1], frozenset(SCOPES[letter] for letter in form[2] if letter in SCOPES))
+        if self._revocations.covers(grant.session_id, grant.name):
+            raise TokenRefused("this session token was revoked: ask for another one")
+        return grant
+
+    def ended(self, grant: Grant, now_s: float) -> str:
+        """Why a connection with this token, let in before, must end; empty when it need not. Raises `StoreError`."""
+        if self._revocations.covers(grant.session_id, grant.name):
+            return REVOKED
+        return EXPIRED if grant.minted and grant.expires_s < now_s else ""
+
+    def _sign(self, grant: Grant) -> str:
+        letters = "".join(letter for letter, scope in SCOPES.items() if scope in grant.scopes)
+        text = f"v2.{grant.session_id}.{grant.name}.{letters}.{grant.expires_s}"
+        return f"{text}.{self._mac(text)}"
 
     def _mac(self, text: str) -> str:
         digest = hmac.new(self._secret, text.encode(), hashlib.sha256).digest()
@@ -62,7 +144,8 @@ class TokenKey:
 
 
 def key_in(path: Path) -> TokenKey:
-    """The key kept in a file that only its owner can read, made when there is none. Raises `StoreError`."""
+    """The key kept in a file that only its owner can read, made when there is none, and beside it (`.revoked`) what
+    was revoked. Raises `StoreError`."""
     try:
         if not path.exists():
             _make(path)
@@ -71,7 +154,7 @@ def key_in(path: Path) -> TokenKey:
         raise StoreError(f"{path}: the key of session tokens cannot be kept: {error.strerror or error}") from error
     if len(secret) != KEY_BYTES:
         raise StoreError(f"{path} does not hold {KEY_BYTES} bytes: remove it, and sessions of before are not resumed")
-    return TokenKey(secret)
+    return TokenKey(secret, Revocations(path.with_suffix(".revoked")))
 
 
 def _make(path: Path) -> None:

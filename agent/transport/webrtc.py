@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 
+import numpy as np
 from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
@@ -18,16 +19,17 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
+from numpy.typing import NDArray
 
 from agent.errors import AgentError, LimitReached, SettingsError, WireError
 from agent.settings import Settings
 from agent.timeline.entry import Entry
-from agent.transport import wire
 from agent.transport.arrival import Arrival, Welcome
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, Jitter
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
+from agent.transport.notices import Refused
 from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
 from agent.transport.port import Sessions
 from agent.transport.receive_buffer import ReceiveCounts
@@ -65,6 +67,10 @@ def ice_servers(urls: Sequence[str]) -> list[RTCIceServer]:
     return servers
 
 
+def _deaf(pcm: NDArray[np.int16]) -> None:
+    """What a device that only watches says."""
+
+
 class _ChannelOutlet:
     """A data channel as an outlet of the timeline."""
 
@@ -95,8 +101,7 @@ class WebRtcPeer:
         check_version()
         call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        limits = settings.limits
-        self.device = Device(call, "webrtc", limits, clock, self._locate, arrival.device_id, arrival.traits)
+        self.device = Device.of(arrival, "webrtc", settings.limits, clock, self._locate)
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers
@@ -108,7 +113,7 @@ class WebRtcPeer:
         self._clock = clock
         servers = ice_servers(settings.server.ice_servers)
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
-        self._microphone = Microphone(call.hear, clock)
+        self._microphone = Microphone(call.hear if self.device.talks else _deaf, clock)
         self._has_microphone = False
         self._track = PlayoutTrack(call.next_frame, clock, call.position)
         self._connected = asyncio.Event()
@@ -195,7 +200,7 @@ class WebRtcPeer:
         """Begin to leave; only the first reason counts."""
         if not self._leaving.is_set():
             self._reason = reason
-            self._for_good = for_good
+            self._for_good = for_good and self.device.talks
             self._leaving.set()
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
@@ -249,14 +254,14 @@ class WebRtcPeer:
                 self._channel_opened.clear()
                 continue
             if channel.readyState == "open":
-                channel.send(self._arrival.hello())
+                channel.send(self._arrival.hello().text())
             try:
                 after = await stream_timeline(self._call, _ChannelOutlet(channel), after, self._rtp_of)
             except AgentError as error:
                 log.warning("session %s: its device gets no more of the timeline: %s", self.session_id, error)
                 if channel.readyState == "open":
                     code = "slow_reader" if isinstance(error, LimitReached) else error.code
-                    channel.send(wire.error_message(code, str(error)))
+                    channel.send(Refused(code=code, message=str(error)).text())
                     channel.close()
                 return
             if channel.readyState == "open":

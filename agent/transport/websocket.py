@@ -16,7 +16,7 @@ import secrets
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from agent.errors import AgentError, WireError
+from agent.errors import AgentError, ScopeNeeded, WireError
 from agent.settings import Settings
 from agent.transport import wire
 from agent.transport.arrival import Arrival
@@ -50,8 +50,7 @@ class WebSocketPeer:
     ) -> None:
         call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        limits, traits = settings.limits, arrival.traits
-        self.device = Device(call, "websocket", limits, clock, device_id=arrival.device_id, traits=traits)
+        self.device = Device.of(arrival, "websocket", settings.limits, clock)
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers
@@ -71,7 +70,7 @@ class WebSocketPeer:
         """Begin to leave; only the first reason counts."""
         if not self._leaving.is_set():
             self._reason = reason
-            self._for_good = for_good
+            self._for_good = for_good and self.device.talks
             self._leaving.set()
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
@@ -81,7 +80,7 @@ class WebSocketPeer:
         """From the hello to the end of the call. Releases the socket and the session."""
         try:
             rates = {"hearing_rate": OUTPUT_RATE, "playout_rate": PLAYOUT_RATE, "frame_samples": FRAME_SAMPLES}
-            await self.send(self._arrival.hello(**rates))
+            await self.send(self._arrival.hello().model_copy(update=rates).text())
             self._peers.replace(self)
             self.device.join(OUTPUT_LATENCY_MS)
             async with asyncio.TaskGroup() as tasks:
@@ -143,6 +142,10 @@ class WebSocketPeer:
             )
         if not self._audio.take(self._clock.now_us(), len(audio) // 2):
             return self.device.refuse(WireError("audio comes faster than real time"))
+        try:
+            self.device.grant.require("talk")
+        except ScopeNeeded as error:
+            return self.device.refuse(error)
         self.device.accept()
         if audio:
             self._call.hear(np.frombuffer(audio, "<i2").astype(np.int16))

@@ -1,8 +1,6 @@
 """Messages between a device and its session: JSON texts over a data channel or a WebSocket.
 
-Down: timeline entries as `agent.timeline.codec.to_json` writes them, and three messages without
-a place in the timeline, which have no `seq`: `error` (a command was refused), `session.closed`
-(goodbye) and, first over a WebSocket, `hello`.
+Down: timeline entries as `agent.timeline.codec.to_json` writes them, and `notices`, which are not of the timeline.
 Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64
 characters of [A-Za-z0-9-]; sending a command again under the same id does it once. Any payload may say, as
 `seen_seq`, up to which entry the client had seen the timeline; a stop, a cut or a confirmation leaves alone what began
@@ -34,12 +32,14 @@ from agent.conversation.events import (
     TextInput,
 )
 from agent.conversation.policy import Endpointing, Interruption
-from agent.errors import WireError
+from agent.errors import TooFast, WireError
 from agent.settings import BrowserSettings, Limits, VadSettings
 from agent.timeline.codec import to_json
 from agent.timeline.entry import Entry
+from agent.transport.session_token import Scope
 
 HEARTBEAT = "heartbeat"
+EVENT_ID = r"^[A-Za-z0-9-]{8,64}$"
 
 CHANGEABLE: frozenset[str] = frozenset(
     [f"vad.{name}" for name in VadSettings.model_fields if name != "engine"]
@@ -63,7 +63,7 @@ class _Strict(BaseModel):
 class Command(_Strict):
     """The envelope of what a client asks for."""
 
-    event_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$")]
+    event_id: Annotated[str, Field(pattern=EVENT_ID)]
     type: Annotated[str, Field(max_length=64)]
     payload: dict[str, Any] = {}
 
@@ -118,6 +118,26 @@ class _Changes(_Said):
     changes: Annotated[dict[str, _Setting], Field(min_length=1, max_length=64)]
 
 
+COMMANDS: Mapping[str, type[BaseModel]] = {
+    "text.input": _Text,
+    "control.talk": _Talk,
+    "control.done": _Said,
+    "control.focus": _Said,
+    "control.stop": _Stop,
+    "control.confirm": _Confirm,
+    "device.cut": _Cut,
+    "device.joined": _Joined,
+    "settings.changed": _Changes,
+    HEARTBEAT: _Said,
+}
+"""What each command's payload is."""
+
+
+def scope_of(type_: str) -> Scope:
+    """What a session token must allow for a command of this type."""
+    return _SCOPES.get(type_, "talk")
+
+
 class TokenBucket:
     """At most `rate_per_s` units (messages, samples) a second on average, and at once `burst`, or a second's."""
 
@@ -145,6 +165,13 @@ def check_changes(changes: Mapping[str, Json]) -> None:
             f"{unknown[0][:80]!r} cannot be changed from a device; what can is vad.*, endpointing.*, "
             "interruption.*, browser.* (engines excepted) and tts.speed"
         )
+
+
+def read_command(message: str | bytes, bucket: TokenBucket, now_us: int, limits: Limits) -> Command:
+    """The envelope of a message from somebody who may send so many. Raises `TooFast`, `WireError`."""
+    if not bucket.take(now_us):
+        raise TooFast(f"too many messages: at most {limits.messages_per_s} a second are taken")
+    return parse_command(message, limits)
 
 
 def parse_command(message: str | bytes, limits: Limits) -> Command:
@@ -197,16 +224,6 @@ def entry_message(entry: Entry, rtp_timestamp: int | None = None) -> str:
     if rtp_timestamp is not None:
         envelope["rtp_timestamp"] = rtp_timestamp
     return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
-
-
-def control_message(type_: str, **payload: Json) -> str:
-    """A message that is not of the timeline: error, session.closed, hello."""
-    return json.dumps({"type": type_, "payload": payload}, ensure_ascii=False, separators=(",", ":"))
-
-
-def error_message(code: str, message: str, event_id: str = "") -> str:
-    """The reply to a refused command; `event_id` is the command's where it could be read."""
-    return control_message("error", code=code, message=message, event_id=event_id)
 
 
 def _first(error: ValidationError) -> str:
@@ -276,6 +293,9 @@ def _joined(command: Command, device_id: str, transport: str) -> Event:
 def _heartbeat(command: Command, source: str, limits: Limits) -> None:
     _Said.model_validate(command.payload)
 
+
+_SCOPES: Mapping[str, Scope] = {"control.confirm": "confirm", DeviceJoined.type: "watch", HEARTBEAT: "watch"}
+"""Of the commands that do not steer."""
 
 _MAKERS: Mapping[str, Callable[[Command, str, Limits], Event | None]] = {
     "text.input": _text,

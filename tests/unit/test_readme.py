@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
+import subprocess
 import sys
 import wave
 from dataclasses import replace
@@ -23,6 +25,7 @@ from agent.settings import Settings
 from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserContext
 from agent.timeline.codec import loads
 from agent.timeline.sqlite import SqliteStore
+from tests.fixtures.server import start_server, stop_server
 from tests.fixtures.speech import speak
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,3 +144,20 @@ def test_a_tool_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return answer.text
 
     assert re.fullmatch(r"You rolled [1-6]\.", run_virtual(exchange()))
+
+
+def test_a_conversation_by_curl(tmp_path: Path) -> None:
+    """As it stands, but for the address and for how long the events are read."""
+    [script] = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    server = start_server(tmp_path)
+    try:
+        script = script.replace("http://localhost:8700", server.url.rstrip("/")).replace("-sN", "-sN --max-time 5")
+        done = subprocess.run(
+            ["/bin/bash", "-c", script], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False
+        )
+    finally:
+        stop_server(server)
+    assert re.search(r'\{"event_id":"question-1","seq":\d+\}', done.stdout), done
+    events = [json.loads(line.removeprefix("data: ")) for line in done.stdout.splitlines() if line.startswith("data: ")]
+    assert events[0]["type"] == "hello"
+    assert any("56" in event["payload"]["text"] for event in events if event["type"] == "tts.say")

@@ -12,6 +12,7 @@ import pytest
 from agent.conversation.events import Event, Fault, SessionClosed
 from agent.errors import LimitReached, SessionGone
 from agent.timeline.entry import Entry
+from agent.timeline.receipt import Receipt
 from agent.transport import opus
 
 
@@ -69,6 +70,11 @@ class FakeCall:
 
     def post(self, fact: Event) -> None:
         self.posted.append(fact)
+
+    async def recorded(self, event_id: str) -> Receipt:
+        if self.closed:
+            raise SessionGone("this conversation has ended")
+        return Receipt([fact.event_id for fact in self.posted].index(event_id) + 1)
 
     async def record(self, event: Event) -> None:
         async with self.grown:

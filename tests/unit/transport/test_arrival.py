@@ -7,14 +7,14 @@ import pytest
 from agent.conversation.events import Fault
 from agent.errors import SessionHeld, TokenRefused, WireError
 from agent.transport.arrival import Traits, Wish, arrive, wish_of
-from agent.transport.session_token import TokenKey
+from agent.transport.session_token import Grant, TokenKey
 
 KEY = TokenKey(bytes(32))
 
 
 def test_headers_and_query_say_the_same():
     token = KEY.issue("s1", 0, 60)
-    wish = Wish("s1", 2, 17, "laptop-0001", Traits("Firefox on Android", microphone=False))
+    wish = Wish(KEY.check(token, 1), 2, 17, "laptop-0001", Traits("Firefox on Android", microphone=False))
     headers = {"Session-Token": token, "Session-Seen": "2:17", "Device-Id": "laptop-0001", "Device-Sound": "speaker"}
     headers["User-Agent"] = "Mozilla/5.0 (Android 16; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
     assert wish_of(headers, KEY, 1) == wish
@@ -49,13 +49,13 @@ def test_what_a_device_gets(fakes):
         assert (first.resume, first.after, first.traits) == ("new", 0, traits)
         await first.call.record(Fault(event_id="f", source="t", code="c", message="m"))
         session_id = first.call.session_id
-        again = await arrive(sessions, Wish(session_id, 0, 1))
+        again = await arrive(sessions, Wish(Grant(session_id), 0, 1))
         assert (again.resume, again.after, again.call) == ("resumed", 1, first.call)
-        ahead = await arrive(sessions, Wish(session_id, 0, 2))
+        ahead = await arrive(sessions, Wish(Grant(session_id), 0, 2))
         assert (ahead.resume, ahead.after, ahead.call) == ("snapshot", 0, first.call)
         assert ahead.reason
         await sessions.close(session_id, "over")
-        gone = await arrive(sessions, Wish(session_id, 0, 1))
+        gone = await arrive(sessions, Wish(Grant(session_id), 0, 1))
         assert (gone.resume, gone.after) == ("failed", 0)
         assert "not stored" in gone.reason
         assert gone.call.session_id != session_id
@@ -71,7 +71,7 @@ def test_what_another_process_holds_is_no_new_conversation(fakes):
     async def main():
         sessions = Elsewhere()
         with pytest.raises(SessionHeld):
-            await arrive(sessions, Wish("s1", 1, 17))
+            await arrive(sessions, Wish(Grant("s1"), 1, 17))
         assert sessions.opened == 0
 
     asyncio.run(main())

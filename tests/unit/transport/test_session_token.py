@@ -4,8 +4,8 @@ import stat
 
 import pytest
 
-from agent.errors import StoreError, TokenRefused
-from agent.transport.session_token import KEY_BYTES, TokenKey, key_in
+from agent.errors import ScopeNeeded, StoreError, TokenRefused
+from agent.transport.session_token import EXPIRED, KEY_BYTES, MAX_DEPTH, REVOKED, TokenKey, key_in
 
 KEY = TokenKey(bytes(range(KEY_BYTES)))
 TOKEN = KEY.issue("abc123", 1_000, 60)
@@ -46,3 +46,59 @@ def test_a_key_that_is_none_or_cannot_be_kept_is_said(tmp_path):
         key_in(tmp_path / "short")
     with pytest.raises(StoreError, match="cannot be kept"):
         key_in(tmp_path / "nowhere" / "key")
+
+
+def test_a_renewed_token_is_the_same_for_longer_and_a_minted_one_is_not():
+    own = KEY.check(TOKEN, 1_000)
+    renewed = KEY.check(KEY.renew(own, 1_050, 60), 1_050)
+    assert (renewed.name, renewed.scopes, renewed.expires_s) == (own.name, own.scopes, 1_110)
+    minted = KEY.check(KEY.mint(own, ["watch"], 1_000, 30), 1_000)
+    assert minted.expires_s == 1_030
+    assert KEY.check(KEY.renew(minted, 1_020, 60), 1_020) == minted
+
+
+def test_a_minted_token_allows_what_was_asked_and_no_more_than_its_maker_has():
+    own = KEY.check(TOKEN, 1_000)
+    allowed = {
+        scope: KEY.check(KEY.mint(own, [scope], 1_000, 10), 1_000).scopes for scope in ("watch", "confirm", "talk")
+    }
+    assert allowed == {
+        "watch": {"watch"},
+        "confirm": {"confirm", "watch"},
+        "talk": {"talk", "confirm", "watch"},  # who may talk can say "yes"
+    }
+    assert KEY.check(KEY.mint(own, ["watch"], 1_000, 1e9), 1_000).expires_s == own.expires_s
+    watching = KEY.check(KEY.mint(own, ["watch"], 1_000, 10), 1_000)
+    for scope in ("watch", "confirm", "talk"):
+        with pytest.raises(ScopeNeeded, match="scope talk"):
+            KEY.mint(watching, [scope], 1_000, 10)
+
+
+def test_a_token_is_passed_on_only_so_far():
+    grant = KEY.check(TOKEN, 1_000)
+    for _ in range(MAX_DEPTH - 1):
+        grant = KEY.check(KEY.mint(grant, ["talk"], 1_000, 10), 1_000)
+    with pytest.raises(TokenRefused, match="too often"):
+        KEY.mint(grant, ["watch"], 1_000, 10)
+
+
+def test_revoking_a_token_ends_it_and_what_came_of_it_and_nothing_else(tmp_path):
+    key = key_in(tmp_path / "timeline.sqlite3.key")
+    own = key.check(key.issue("s1", 0, 60), 0)
+    talking, other = (key.mint(own, ["talk"], 0, 50) for _ in range(2))
+    watching = key.mint(key.check(talking, 0), ["watch"], 0, 40)
+    with pytest.raises(TokenRefused, match="no other"):
+        key.revoke(key.check(other, 0), key.check(talking, 0).name)
+    with pytest.raises(TokenRefused, match="no other"):
+        key.revoke(key.check(watching, 0), key.check(talking, 0).name)
+    seen = key.check(watching, 0)
+    key.revoke(own, key.check(talking, 0).name)
+    for token in (talking, watching):
+        with pytest.raises(TokenRefused, match="revoked"):
+            key.check(token, 0)
+        with pytest.raises(TokenRefused, match="revoked"):
+            key_in(tmp_path / "timeline.sqlite3.key").check(token, 0)
+    assert key.ended(seen, 0) == REVOKED
+    assert key.check(other, 0).session_id == "s1"
+    assert key.ended(own, 61) == "", "a connection renews what lets it in"
+    assert key.ended(key.check(other, 0), 51) == EXPIRED

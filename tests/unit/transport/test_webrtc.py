@@ -18,6 +18,7 @@ from agent.settings import Limits, Server, Settings
 from agent.transport import channel, media_edge, webrtc
 from agent.transport.arrival import Wish, arrive
 from agent.transport.peers import PeerTable
+from agent.transport.session_token import Grant
 from agent.transport.webrtc import WebRtcPeer, ice_servers
 
 DEFAULTS = Settings()
@@ -306,7 +307,7 @@ def test_a_device_comes_back_over_a_new_connection_before_its_old_one_has_gone(f
             for number in range(3):
                 await call.record(Fault(event_id=f"f{number}", source="t", code="c", message="m"))
             await fakes.until(lambda: len(old.types()) == 4)
-            back = Wish(first.session_id, 0, 2, "laptop-1")
+            back = Wish(Grant(first.session_id), 0, 2, "laptop-1")
             async with connected(sessions, table, wish=back) as (new, second, same):
                 assert same is call
                 await fakes.until(lambda: "connection.closed" in old.types())

@@ -1,0 +1,71 @@
+"""Where devices are received, over whichever transport: who they are, whether there is room, what they get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from agent.errors import LimitReached, TokenRefused
+from agent.settings import Settings
+from agent.transport.arrival import Arrival, Wish, arrive, come_back, wish_of
+from agent.transport.peers import PeerTable
+from agent.transport.port import Sessions
+from agent.transport.session_token import Grant, TokenKey
+
+
+class Reception:
+    """Lets devices in. `key` signs their tokens."""
+
+    def __init__(self, sessions: Sessions, settings: Settings, peers: PeerTable, key: TokenKey) -> None:
+        self.sessions = sessions
+        self.settings = settings
+        self.peers = peers
+        self.key = key
+
+    def now_s(self) -> float:
+        return self.peers.clock.wall().timestamp()
+
+    def ended(self, grant: Grant) -> str:
+        """Why who was let in with this must leave, empty if they need not. Raises `StoreError`."""
+        return self.key.ended(grant, self.now_s())
+
+    def wish(self, given: Mapping[str, str]) -> Wish:
+        """What a device asks for, by headers or a query. Raises `TokenRefused`, `WireError`, `StoreError`."""
+        return wish_of(given, self.key, self.now_s())
+
+    def member(self, session_id: str, given: Mapping[str, str]) -> tuple[Wish, Grant]:
+        """The same of one who names a session, and the token that opens it. Raises as `wish`.
+
+        Another session's token is refused before anybody looks whether there is such a session.
+        """
+        wish = self.wish(given)
+        if wish.grant is None or wish.grant.session_id != session_id:
+            raise TokenRefused("this needs the session token of this conversation, as Session-Token: TOKEN")
+        return wish, wish.grant
+
+    async def arrive(self, wish: Wish) -> Arrival:
+        """Into a new session, or the one of its token. Raises `LimitReached`, `SessionGone`, `SessionHeld`,
+        `StoreError`."""
+        self._find_room(wish)
+        return self._with_token(await arrive(self.sessions, wish))
+
+    async def come_back(self, wish: Wish, grant: Grant) -> Arrival:
+        """Into the session of its token alone. Raises as `arrive`."""
+        self._find_room(wish)
+        return self._with_token(await come_back(self.sessions, wish, grant))
+
+    def _find_room(self, wish: Wish) -> None:
+        self.peers.admit()
+        limit = self.settings.limits.devices
+        if wish.grant is not None and self.peers.others(wish.session_id, wish.device_id) >= limit:
+            raise LimitReached(
+                f"{limit} devices are connected to this conversation, which is the limit; "
+                "close one of them, or raise limits.devices"
+            )
+
+    def _with_token(self, arrival: Arrival) -> Arrival:
+        """What it comes back with."""
+        now_s, valid_s = self.now_s(), self.settings.sessions.token_h * 3_600
+        session_id, grant = arrival.call.session_id, arrival.grant
+        token = self.key.renew(grant, now_s, valid_s) if grant else self.key.issue(session_id, now_s, valid_s)
+        return replace(arrival, token=token, grant=self.key.check(token, now_s))
