@@ -20,6 +20,7 @@ import { Server, settingsOf } from './server.js';
 import { Call } from './session.js';
 import { initialState, local, modeOf, reduce } from './state.js';
 import { Talk } from './talk.js';
+import { PERSONAL } from './transcript.js';
 import { View } from './view.js';
 import { withNeighbours } from './view_settings.js';
 import { keepAwake } from './wakelock.js';
@@ -35,7 +36,7 @@ const NOTICE_MS = 10_000;
 const params = new URLSearchParams(location.search);
 const server = new Server(document.baseURI, params.get('token') ?? '');
 const membership = new Membership(tabStorage());
-server.wish = () => membership.wish(state);
+server.wish = () => membership.wish(state, soundHere());
 const barge = new BargeIn();
 const talk = new Talk();
 const microphone = new MicrophoneKeeper(tellMicrophone);
@@ -91,6 +92,7 @@ const view = new View({
   talk: pressTalk,
   done: () => call?.send('control.done'),
   confirm: (action_id, accept) => call?.send('control.confirm', { action_id, accept }),
+  focus: () => call?.send('control.focus'),
   stop,
   mute: () => (state.microphone.state === 'on' ? setMuted(!state.muted) : void openMicrophone(microphone.deviceId)),
   say: (text) => call?.send('text.input', { text }) ?? notify('send', 'The message was not sent: the call is not open.', 'reconnect'),
@@ -180,6 +182,13 @@ async function loadConfig() {
   return config;
 }
 
+/** What of sound this device has. */
+function soundHere() {
+  const speaker = audio?.context.state === 'running';
+  if (microphone.track === null) return speaker ? 'speaker' : 'none';
+  return speaker ? 'both' : 'microphone';
+}
+
 /** Who this device is; again when its microphone comes or goes. */
 function announce() {
   if (!call) return;
@@ -190,6 +199,7 @@ function announce() {
 
 /** Which conversation this is. @param {Record<string, any>} told @param {import('./server.js').Config} config */
 function hello(told, config) {
+  dispatch(local('device', { id: String(told.device_id || membership.kept.deviceId) }));
   if (membership.take(told)) {
     if (told.session_id === state.sessionId) dispatch(local('snapshot'));
     dispatch(local('settings.loaded', { settings: settingsOf(config) }));
@@ -272,8 +282,20 @@ function receive(entry) {
   dispatch({ kind: 'entry', entry });
   obey(barge.entry(entry, performance.now()));
   if (call && entry.type === 'playback.mark' && entry.rtp_timestamp !== null && lag.measure(call.untilS(entry.rtp_timestamp) * 1000)) announce();
+  if (entry.type === 'device.focused' && entry.payload.device_id !== state.deviceId) obey(barge.stop(performance.now())); // it goes on there
+  if (entry.type === 'core.error' && call?.sent.has(entry.parent_event_id)) told(entry.payload);
   if (entry.type === 'settings.changed') audio?.tell({ type: 'configure', options: gateOptions() });
   if (entry.type === 'session.closed') void end('ended', goodbye(entry.payload.reason), true);
+}
+
+/** What this page asked for was not done as it was meant: another device was first. @param {Record<string, any>} complaint */
+function told({ code, message }) {
+  if (!PERSONAL.has(code)) return;
+  notify('told', sentence(message), '', 'info');
+  if (code !== 'talk.held') return;
+  talk.reset();
+  dispatch(local('talking', { on: false }));
+  microphone.enable(!state.muted);
 }
 
 /** @param {unknown} reason */

@@ -58,12 +58,14 @@ export class Membership {
   }
 
   /** What a call asks for. @param {{sessionId: string, seq: number}} shown what the page has of the timeline
+   * @param {'both' | 'microphone' | 'speaker' | 'none'} [sound] what of it this device has
    * @returns {Record<string, string>} header names and values */
-  wish({ sessionId, seq }) {
+  wish({ sessionId, seq }, sound = 'both') {
     const { deviceId, token, epoch } = this.kept;
-    if (!token) return { 'Device-Id': deviceId };
+    const device = { 'Device-Id': deviceId, 'Device-Sound': sound };
+    if (!token) return device;
     const seen = sessionId === this.kept.sessionId ? seq : 0;
-    return { 'Device-Id': deviceId, 'Session-Token': token, 'Session-Seen': `${epoch}:${seen}` };
+    return { ...device, 'Session-Token': token, 'Session-Seen': `${epoch}:${seen}` };
   }
 }
 

@@ -9,7 +9,7 @@
  * @property {string} device_id
  * @property {string} name what people call it, if it is known
  * @property {string} transport
- * @property {number} since_ms when it joined, of the session
+ * @property {string} since when it joined: UTC, ISO-8601
  * @property {boolean} microphone
  * @property {boolean} speaker
  * @property {boolean} control its commands get through
@@ -25,7 +25,7 @@ export function foldPresence(state, entry) {
   const { payload } = entry;
   switch (entry.type) {
     case 'device.joined':
-      return { ...state, devices: joined(state.devices, payload, entry.t_ms) };
+      return { ...state, devices: joined(state.devices, payload, entry.ts) };
     case 'device.left':
       return { ...state, devices: state.devices.filter((device) => device.device_id !== payload.device_id) };
     case 'device.link':
@@ -40,12 +40,12 @@ export function foldPresence(state, entry) {
   }
 }
 
-/** @param {Device[]} devices @param {Record<string, any>} payload @param {number} tMs @returns {Device[]} */
-function joined(devices, payload, tMs) {
+/** @param {Device[]} devices @param {Record<string, any>} payload @param {string} ts @returns {Device[]} */
+function joined(devices, payload, ts) {
   const { device_id, name = '', transport, microphone = true, speaker = true } = payload;
   const before = devices.find((device) => device.device_id === device_id);
   if (before) return changed(devices, device_id, { name: name || before.name, transport, microphone, speaker });
-  return [...devices, { device_id, name, transport, since_ms: tMs, microphone, speaker, control: true }];
+  return [...devices, { device_id, name, transport, since: ts, microphone, speaker, control: true }];
 }
 
 /** @param {Device[]} devices @param {string} id @param {Partial<Device>} changes @returns {Device[]} */

@@ -28,6 +28,7 @@ import { LOOK_MS, Liveness } from './liveness.js';
 
 const CONNECT_MS = 6_000;
 const HEARTBEAT_MS = 3_000;
+const SENT_IDS = 100;
 const REFUSED_PROBES = 2; // one can fail because the network changes
 
 export class Call {
@@ -51,6 +52,8 @@ export class Call {
     this.over = false;
     /** The last entry that came, 0 before the first: what the person can have known when they asked for something. */
     this.seenSeq = 0;
+    /** Ids of the commands that were sent last: what the agent says to one of them is for this page. @type {Set<string>} */
+    this.sent = new Set();
   }
 
   /**
@@ -141,7 +144,10 @@ export class Call {
   /** @param {string} type @param {Record<string, any>} [payload] @returns {import('./wire.js').Command | null} null if it could not be sent */
   send(type, payload = {}) {
     const message = command(type, { ...payload, seen_seq: this.seenSeq });
-    return this.link?.send(JSON.stringify(message)) ? message : null;
+    if (!this.link?.send(JSON.stringify(message))) return null;
+    this.sent.add(message.event_id);
+    if (this.sent.size > SENT_IDS) this.sent.delete([...this.sent][0]);
+    return message;
   }
 
   /** @param {ArrayBuffer} pcm int16 mono 16 kHz; needed over a WebSocket only */

@@ -3,7 +3,7 @@
  * Everything that the page shows, as a pure function of the timeline and of a few things that only the page
  * knows (its connection, microphone, sound). No DOM, no clock, no network.
  */
-import { emptyPresence, foldPresence } from './presence.js';
+import { emptyPresence, foldPresence, liveElsewhere, nameOf } from './presence.js';
 import { foldProposal } from './proposals.js';
 import { append, closeTranscript, emptyTranscript, foldTranscript } from './transcript.js';
 import { emptyFigures, foldFigures } from './figures.js';
@@ -35,6 +35,7 @@ import { emptyLog, foldLog } from './log.js';
  * @property {import('./log.js').Log} log
  * @property {import('./proposals.js').Proposal | null} proposal the action that waits for a yes or no
  * @property {import('./presence.js').Presence} presence who is here, and who is live
+ * @property {string} deviceId this page's, '' before it is told
  * @property {{status: string, detail: string}} status of the agent
  * @property {'' | 'playing' | 'paused'} playback of the reply that has the floor
  * @property {string} playingReply
@@ -63,6 +64,7 @@ export const initialState = () => ({
   log: emptyLog(),
   proposal: null,
   presence: emptyPresence(),
+  deviceId: '',
   status: { status: '', detail: '' },
   playback: '',
   playingReply: '',
@@ -115,6 +117,8 @@ export function statusText(state) {
   if (phase !== 'connected') return message || 'The call has ended.';
   if (message) return message;
   const { status, detail } = state.status;
+  const elsewhere = liveElsewhere(state.presence, state.deviceId);
+  if (elsewhere && (status === 'listening' || !status)) return `Talk to ${nameOf(elsewhere)}, or type here.`;
   if (state.microphone.state !== 'on' && (status === 'listening' || !status)) return 'Your microphone is off. Type a message.';
   if (state.muted && !state.talking && (status === 'listening' || !status)) return 'Your microphone is muted.';
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;
@@ -200,6 +204,8 @@ function reduceLocal(state, type, payload) {
       return { ...state, lost: state.sessionId !== '' };
     case 'snapshot':
       return { ...state, sessionId: '', lost: false, transcript: emptyTranscript() };
+    case 'device':
+      return { ...state, deviceId: payload.id };
     case 'microphone':
       return { ...state, microphone: { state: payload.state, message: payload.message ?? '' } };
     case 'muted':

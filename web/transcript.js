@@ -249,6 +249,9 @@ const sentTo = (entry, sample) => (/** @type {AgentItem} */ reply) => /** @type 
   sent: entry.type === 'playback.resume' ? sample : Math.max(reply.sent, sample),
   playback: entry.type === 'playback.resume' ? 'playing' : reply.playback });
 
+/** Told to the device that asked for something when another one was first, and to no other. */
+export const PERSONAL = new Set(['action.stale', 'steering.second', 'talk.held', 'focus.taken', 'focus.silent']);
+
 /** @type {Record<string, (state: Transcript, entry: Entry) => Transcript>} */
 const FOLDS = {
   'turn.start': (state, entry) => changeUser(state, entry, { turnId: turnOf(entry) || 'turn' }),
@@ -275,7 +278,7 @@ const FOLDS = {
   'tool.unavailable': (state, entry) => note(state, entry, 'info', `${entry.payload.name} is not available: ${entry.payload.reason}`),
   'asr.failed': (state, entry) => note(state, entry, 'error', entry.payload.message),
   error: (state, entry) => note(state, entry, 'error', entry.payload.message),
-  'core.error': (state, entry) => note(state, entry, 'error', entry.payload.message),
+  'core.error': (state, entry) => (PERSONAL.has(entry.payload.code) ? state : note(state, entry, 'error', entry.payload.message)),
 };
 
 /** @param {Transcript} state @param {Entry} entry @returns {Transcript} */

@@ -6,6 +6,7 @@ import { modeOf, statusText } from './state.js';
 import { FiguresView } from './view_figures.js';
 import { LatencyView, TimelineView } from './view_panel.js';
 import { ProposalView } from './view_proposal.js';
+import { DevicesView } from './view_devices.js';
 import { SettingsView } from './view_settings.js';
 import { TranscriptView } from './view_transcript.js';
 
@@ -19,6 +20,7 @@ import { TranscriptView } from './view_transcript.js';
  * @property {(pressed: boolean) => void} talk
  * @property {() => void} done
  * @property {(actionId: string, accept: boolean) => void} confirm the card of a proposed action
+ * @property {() => void} focus talk and listen on this device
  * @property {() => void} stop
  * @property {() => void} mute
  * @property {(text: string) => void} say
@@ -45,6 +47,7 @@ export class View {
     this.orb = new Orb(byId('orb', HTMLCanvasElement));
     this.transcript = new TranscriptView();
     this.proposal = new ProposalView((actionId, accept) => handlers.confirm(actionId, accept));
+    this.devicesHere = new DevicesView(() => handlers.focus());
     this.timeline = new TimelineView();
     this.latency = new LatencyView();
     this.figures = new FiguresView();
@@ -153,6 +156,7 @@ export class View {
     this.renderState(state, connected);
     if (state.transcript !== last?.transcript || state.connection !== last?.connection) this.transcript.render(state.transcript.items, connected);
     if (state.proposal !== last?.proposal) this.proposal.render(state.proposal);
+    if (state.presence !== last?.presence || state.deviceId !== last?.deviceId || state.connection !== last?.connection) this.devicesHere.render(state.presence, state.deviceId, connected);
     if (state.log !== last?.log) this.timeline.render(state.log);
     if (state.latency !== last?.latency) this.latency.render(state.latency);
     if (state.figures !== last?.figures) this.figures.render(state.figures);

@@ -293,7 +293,7 @@ class Conversation:
         """The card of a proposed action was answered. Whoever comes second is told that it is settled."""
         proposals = self._answering.proposals
         if not proposals.named(fact):
-            stale = f"{fact.action_id} does not wait for a confirmation (any more)"
+            stale = "this was settled before your answer came, or has changed since: the answer did not count"
             self._out.add(Complaint(turn_id=self.turn_id, code="action.stale", message=stale))
             return
         proposals.seen()
@@ -337,13 +337,16 @@ class Conversation:
         if not fact.text.strip():
             return
         reply = self._answering.reply
-        when = due(fact, self.policy.replies.steering, reply)
-        if when == "now" or (not self._steering and (reply is None or not reply.playback.begun)):
+        second = self._steering.second(fact, reply)
+        when = "after" if second else due(fact, self.policy.replies.steering, reply)
+        free = not second and not self._steering and (reply is None or not reply.playback.begun)
+        if when == "now" or free:
             self._apply_text(fact)
         else:
             self._steering.queue(fact, when, self.turn_id, reply.reply_id if reply else "")
 
     def _apply_text(self, fact: e.TextInput) -> None:
+        self._steering.applied(fact)
         if self._reply_live:
             self._confirm(fact.source, "typed")
         self._close_turn_unanswered("typed")

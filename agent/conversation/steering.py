@@ -6,7 +6,8 @@
     after      (not before the reply has ended)
 
 Each is applied exactly once, in the order in which they came. What its sender had not seen begin, a message
-does not break into: that says its sentence first.
+does not break into: that says its sentence first. Of two devices that send theirs at once the first has its
+turn, and the second, which did not know of it, waits until that is answered, and is told so.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Steering:
     def __init__(self, outbox: Outbox) -> None:
         self._out = outbox
         self._queue: deque[_Queued] = deque()
+        self._first: tuple[str, int] = ("", 0)
+        """Who sent the message that had its turn last, and its place on the timeline."""
 
     def __bool__(self) -> bool:
         return bool(self._queue)
@@ -64,6 +67,19 @@ class Steering:
         self._out.add(
             SteeringQueued(turn_id=turn_id, reply_id=reply_id, text=fact.text, when=when, queued_id=fact.event_id)
         )
+
+    def applied(self, fact: TextInput) -> None:
+        """It is the user's turn now."""
+        self._first = (fact.source, self._out.seq)
+
+    def second(self, fact: TextInput, reply: Reply | None) -> bool:
+        """Whether this message came at once with another device's that is being answered."""
+        source, since_seq = self._first
+        if reply is None or source == fact.source or not unseen(fact.seen_seq, since_seq):
+            return False
+        waits = "another device was first: your message is answered behind its"
+        self._out.add(Complaint(code="steering.second", message=waits))
+        return True
 
     def sentence_over(self, reply_id: str, playback: Playback) -> bool:
         """Whether the first message in the queue may interrupt this reply here."""

@@ -82,6 +82,7 @@ class Arrival:
         grant = self.grant or Grant(self.call.session_id)
         return Hello(
             session_id=self.call.session_id,
+            device_id=self.device_id,
             epoch=self.call.epoch,
             token=self.token,
             scopes=sorted(grant.scopes),

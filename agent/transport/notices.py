@@ -27,6 +27,8 @@ class Hello(Notice):
 
     kind: ClassVar[str] = "hello"
     session_id: str
+    device_id: str = ""
+    """What the timeline calls this device, where it has said a name of its own."""
     epoch: int
     """With the `seq` of an entry, what `Session-Seen` and `Last-Event-ID` say."""
     token: str

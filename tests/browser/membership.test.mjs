@@ -13,7 +13,7 @@ test('a tab has one name, and asks for nothing in its first call', () => {
   const tab = storage();
   const first = new Membership(tab);
   assert.equal(first.waits, false);
-  assert.deepEqual(Object.keys(first.wish({ sessionId: '', seq: 0 })), ['Device-Id']);
+  assert.deepEqual(Object.keys(first.wish({ sessionId: '', seq: 0 })), ['Device-Id', 'Device-Sound']);
   assert.equal(new Membership(tab).kept.deviceId, first.kept.deviceId);
   assert.notEqual(new Membership(storage()).kept.deviceId, first.kept.deviceId);
   assert.match(first.kept.deviceId, /^[A-Za-z0-9-]{8,64}$/);
@@ -27,7 +27,7 @@ test('over a lost connection it asks for what it missed, over a reload for every
   const after = new Membership(tab);
   assert.equal(after.waits, true);
   assert.deepEqual(after.wish({ sessionId: '', seq: 0 }), {
-    'Device-Id': before.kept.deviceId, 'Session-Token': 'v1.s1', 'Session-Seen': '2:0' });
+    'Device-Id': before.kept.deviceId, 'Device-Sound': 'both', 'Session-Token': 'v1.s1', 'Session-Seen': '2:0' });
   assert.equal(after.wish({ sessionId: 'another', seq: 9 })['Session-Seen'], '2:0');
 });
 

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { abilitiesOf, emptyPresence, foldPresence, liveElsewhere, nameOf } from '../../web/presence.js';
+import { initialState, local, reduce, statusText } from '../../web/state.js';
+import { PERSONAL } from '../../web/transcript.js';
 import { parseMessage } from '../../web/wire.js';
 
 const read = (name) => readFileSync(new URL(`../fixtures/${name}`, import.meta.url), 'utf8');
@@ -22,7 +24,7 @@ for (const name of ['answer', 'barge_in', 'cut_off', 'cut_off_heard', 'devices']
   });
 }
 
-const device = (changes) => ({ device_id: 'phone-01', name: 'Firefox on Android', transport: 'webrtc', since_ms: 0, microphone: true, speaker: true, control: true, ...changes });
+const device = (changes) => ({ device_id: 'phone-01', name: 'Firefox on Android', transport: 'webrtc', since: '2026-01-01T00:00:01.000Z', microphone: true, speaker: true, control: true, ...changes });
 
 test('a device is told in words', () => {
   assert.equal(nameOf(device({ name: '' })), 'A device');
@@ -37,4 +39,28 @@ test('another device is live, or this one, or none', () => {
   assert.equal(liveElsewhere({ live: 'phone-01', devices }, 'laptop-1'), devices[1]);
   assert.equal(liveElsewhere({ live: 'phone-01', devices }, 'phone-01'), null);
   assert.equal(liveElsewhere({ live: '', devices }, 'phone-01'), null);
+});
+
+const entry = (seq, type, payload) => ({ kind: 'entry', entry: { session_id: 's1', event_id: `e${seq}`, seq, ts: '2026-01-01T00:00:01.000Z', t_ms: 0,
+  now_us: 0, type, source: '', turn_id: '', parent_event_id: '', rtp_timestamp: null, payload } });
+const both = [entry(1, 'device.joined', { device_id: 'laptop-1', transport: 'webrtc' }),
+  entry(2, 'device.joined', { device_id: 'phone-01', name: 'Firefox on Android', transport: 'webrtc' })];
+const page = [local('connection', { phase: 'connected', transport: 'webrtc' }), local('microphone', { state: 'on' }), local('device', { id: 'laptop-1' })];
+const play = (...actions) => actions.reduce(reduce, initialState());
+
+test('the page says plainly that another device is live', () => {
+  const there = play(...page, ...both, entry(3, 'device.focused', { device_id: 'phone-01', why: 'joined' }));
+  assert.equal(statusText(there), 'Talk to Firefox on Android, or type here.');
+  assert.equal(statusText(reduce(there, entry(4, 'device.focused', { device_id: 'laptop-1', why: 'takeover' }))), 'Go ahead, I am listening.');
+});
+
+test('who was second is told on the page that asked, and nothing is said of it in the conversation', () => {
+  const complain = (code) => play(...page, ...both, entry(3, 'core.error', { code, message: 'another device was first' })).transcript.items;
+  for (const code of PERSONAL) assert.deepEqual(complain(code), [], code);
+  assert.equal(complain('asr.late').length, 1);
+});
+
+test('a new conversation begins with nobody', () => {
+  const next = reduce(play(...page, ...both), { kind: 'entry', entry: { ...entry(1, 'session.created', {}).entry, session_id: 's2' } });
+  assert.deepEqual(next.presence, emptyPresence());
 });

@@ -1,10 +1,10 @@
 """Who is here, and which device is live.
 
     {"live": "phone-01",
-     "devices": [{"device_id": "laptop-1", "name": "Firefox on Linux", "transport": "webrtc", "since_ms": 1200,
-                  "microphone": true, "speaker": true, "control": true}]}
+     "devices": [{"device_id": "laptop-1", "name": "Firefox on Linux", "transport": "webrtc",
+                  "since": "2026-01-01T12:00:00.000Z", "microphone": true, "speaker": true, "control": true}]}
 
-Devices stand in the order in which they joined; `since_ms` counts from the start of the session. One without
+Devices stand in the order in which they joined; `since` is UTC, ISO-8601. One without
 microphone and loudspeaker only watches. `control` is false while its commands are lost. `live` is the one whose
 microphone and loudspeaker count, empty when there is none.
 """
@@ -23,7 +23,7 @@ class _Here:
     device_id: str
     name: str
     transport: str
-    since_ms: int
+    since: str
     microphone: bool
     speaker: bool
     control: bool
@@ -39,7 +39,7 @@ class Presence:
     def apply(self, entry: Entry) -> None:
         match entry.event:
             case DeviceJoined() as joined:
-                self._join(joined, entry.t_ms)
+                self._join(joined, entry.ts)
             case DeviceLeft() as left:
                 self._here.pop(left.device_id, None)
             case DeviceLink() as link if link.device_id in self._here:
@@ -50,13 +50,13 @@ class Presence:
                 self._here.clear()
                 self._live = ""
 
-    def _join(self, joined: DeviceJoined, t_ms: int) -> None:
+    def _join(self, joined: DeviceJoined, ts: str) -> None:
         before = self._here.get(joined.device_id)
         self._here[joined.device_id] = _Here(
             device_id=joined.device_id,
             name=joined.name or (before.name if before else ""),
             transport=joined.transport,
-            since_ms=before.since_ms if before else t_ms,
+            since=before.since if before else ts,
             microphone=joined.microphone,
             speaker=joined.speaker,
             control=before is None or before.control,

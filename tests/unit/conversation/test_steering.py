@@ -98,3 +98,42 @@ def test_the_next_prompt_holds_what_was_heard_and_not_more():
     stop = script.one(d.PlaybackStop)
     assert stop.event_id in script.model.context
     assert stop.unheard_text == "Four five six."
+
+
+def sends(script: Script, device_id: str, text: str, seen_seq: int) -> list[e.Event]:
+    return script.post(e.TextInput(text=text, source=f"device:{device_id}", seen_seq=seen_seq))
+
+
+def test_of_two_devices_that_send_at_once_one_is_first_and_the_other_is_told_and_waits():
+    script = Script()
+    seen_seq = script.seq
+    sends(script, "d1", "what time is it", seen_seq)
+    told, queued = sends(script, "d2", "what day is it", seen_seq)
+    assert isinstance(told, d.Complaint)
+    assert told.code == "steering.second"
+    assert isinstance(queued, d.SteeringQueued)
+    assert queued.when == "after"
+    script.thinks("It is noon.").plays_out()
+    assert script.all(d.PlaybackStop)[0].heard_text == "It is noon."
+    assert script.turns == ["what time is it", "what day is it"]
+
+
+def test_who_knows_of_the_first_one_or_is_the_same_device_steers():
+    script = Script()
+    seen_seq = script.seq
+    sends(script, "d1", "what time is it", seen_seq)
+    sends(script, "d1", "no, what day is it", seen_seq)
+    assert script.turns == ["what time is it", "no, what day is it"], "in a hurry, on one device"
+    sends(script, "d2", "in paris", script.seq)
+    assert script.turns[-1] == "in paris"
+    assert script.none(d.Complaint)
+
+
+def test_once_the_first_one_was_answered_there_is_nothing_to_wait_for():
+    script = Script()
+    seen_seq = script.seq
+    sends(script, "d1", "what time is it", seen_seq)
+    script.thinks("It is noon.").plays_out()
+    sends(script, "d2", "what day is it", seen_seq)
+    assert script.turns == ["what time is it", "what day is it"]
+    assert script.none(d.Complaint)
