@@ -62,9 +62,8 @@ def test_what_was_acknowledged_is_there_and_no_letter_goes_twice(tmp_path: Path,
     ends = Counter(steps[event.action_id][-1] for event in ordered if event.name == "send_email")
     assert letters, "no letter at all"
     assert ends["committed"] <= len(letters) <= ends["committed"] + ends["unknown"]
-    print(
-        f"seed {seed}: {KILLS} kills, {len(told)} acknowledgements, {len(entries)} entries, {len(letters)} letters, {dict(ends)}"
-    )
+    counted = f"{len(told)} acknowledgements, {len(entries)} entries, {len(letters)} letters"
+    print(f"seed {seed}: {KILLS} kills, {counted}, {dict(ends)}")
 
 
 async def stored(path: Path) -> tuple[list[Entry], dict[str, str]]:
