@@ -43,6 +43,7 @@ from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.thinking.tools.office import Office
 from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
+from agent.thinking.tools.preferences import SPEED
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.memory import MemoryStore
@@ -105,10 +106,11 @@ class App:
         tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
         vad: Callable[[], Vad] = partial(own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad))
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
-        return Engines(vad, asr, brain, tools, tts, self._speed, names)
+        asked = partial(self.memory.asked, SPEED)
+        return Engines(vad, asr, brain, tools, tts, self._speed, names, speed_asked=asked)
 
     def _speed(self) -> float:
-        return float(self.memory.preference("speech_speed", self.settings.tts.speed))
+        return float(self.memory.preference(SPEED, self.settings.tts.speed))
 
     # ── life ─────────────────────────────────────────────────────────────────────────────
 

@@ -73,6 +73,8 @@ class Engines:
     speed: Callable[[], float]
     """The preferred speed of speech now, 1.0 is the voice's own."""
     names: dict[str, str]
+    speed_asked: Callable[[], datetime | None] = lambda: None
+    """When that was asked for, if it ever was."""
 
 
 class Session:
@@ -117,8 +119,8 @@ class Session:
         self._never_begun: list[ActionStarted] = []
         """Whose start was lost with the process that this one takes the place of."""
         self._user: DeviceJoined | None = None
-        self._set_speed: tuple[float, float] | None = None
-        """The speed set in this conversation, and the one that was preferred then."""
+        self._set_speed: tuple[float, datetime] | None = None
+        """The speed set in this conversation, and when."""
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
         self._thinking = ThinkingLoop(engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user)
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
@@ -196,7 +198,7 @@ class Session:
 
     def _step(self, fact: Event) -> None:
         if isinstance(fact, SettingsChanged):
-            fact = self._change_settings(fact)
+            fact = self._change_settings(fact, self._clock.wall())
         now_us = self._clock.now_us() - self._base_us
         if not fact.event_id or self.timeline.get(fact.event_id):
             fact = replace(fact, event_id=f"e{self.timeline.last_seq + 1}")
@@ -236,7 +238,7 @@ class Session:
                 self.over = self._grace = True
                 self._closed.set()
 
-    def _change_settings(self, fact: SettingsChanged) -> Event:
+    def _change_settings(self, fact: SettingsChanged, at: datetime) -> Event:
         """Apply what lies outside the core; a value that cannot be is an error on the timeline."""
         try:
             self.settings = with_changes(self.settings, fact.changes)
@@ -244,14 +246,14 @@ class Session:
             return Fault(event_id=fact.event_id, source=fact.source, code=error.code, message=str(error))
         self._hearing.configure(self.settings.vad, self.settings.echo)
         if "tts.speed" in fact.changes:
-            self._set_speed = (self.settings.tts.speed, self._engines.speed())
+            self._set_speed = (self.settings.tts.speed, at)
         return fact
 
     def _speed(self) -> float:
-        """As set in this conversation, until it is asked for otherwise."""
-        preferred = self._engines.speed()
-        if self._set_speed is None or self._set_speed[1] != preferred:
-            return preferred
+        """As set in this conversation, unless it was asked for otherwise since, here or elsewhere."""
+        asked_at = self._engines.speed_asked()
+        if self._set_speed is None or (asked_at is not None and asked_at > self._set_speed[1]):
+            return self._engines.speed()
         return self._set_speed[0]
 
     def _arm(self) -> None:
@@ -394,7 +396,8 @@ class Session:
                 decided = self._core.handle(entry.event, entry.now_us, entry.seq)
                 self._observe(entry.event)
             if isinstance(entry.event, SettingsChanged):
-                self._change_settings(entry.event)  # what has become impossible since is left out
+                at = datetime.fromisoformat(entry.ts)
+                self._change_settings(entry.event, at)  # what has become impossible since is left out
         self._closed.clear()
         self._grace = False
         started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)

@@ -26,6 +26,7 @@ from agent.conversation.proposals import Proposals
 from agent.conversation.reply import Correction, Reply
 from agent.conversation.watch import Watch
 
+SayAgain = Literal["never", "unheard", "unfinished"]
 MAX_ANNOUNCEMENTS = 16
 """That wait to be said; beyond it the oldest is dropped."""
 APOLOGY = "Sorry, something went wrong there. Please try again."
@@ -138,10 +139,10 @@ class Answering:
         self._stop_work(reply, "turn went on", now_us, speech_too=True)
         self._end(reply, "discarded")
 
-    def interrupt(self, by: str, heard_samples: int, method: ladder.Heard, now_us: int, *, say_again: bool) -> str:
+    def interrupt(self, by: str, heard_samples: int, method: ladder.Heard, now_us: int, *, say_again: SayAgain) -> str:
         """Climb the ladder for the live, committed reply. Returns the event id of its `playback.stop`.
 
-        `say_again`: an announcement of which nothing was heard waits for its turn once more.
+        `say_again`: an announcement of which this is true waits for its turn once more.
         """
         reply = self.reply
         if reply is None:
@@ -151,7 +152,7 @@ class Answering:
         stop_id = self._out.add(stop)
         self._stop_work(reply, "interrupted", now_us, speech_too=True)
         record_id, _ = [self._out.add(rung) for rung in ladder.record(reply, by, stop.heard_text, targets)]
-        if say_again and not reply.text and not stop.heard_text:
+        if not reply.text and {"unheard": not stop.heard_text, "unfinished": stop.unheard_text}.get(say_again):
             first = reply.playback.said[0]
             self._announcements.appendleft((first.text, first.rests_on))
         for correction in reply.corrections:

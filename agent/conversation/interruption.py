@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.conversation.answering import Answering
+from agent.conversation.answering import Answering, SayAgain
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import (
     AgentStatus,
@@ -38,6 +38,8 @@ Verdict = Literal["confirm", "dismiss", "wait"]
 
 SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
 """What interrupts by being said is the beginning of the user's turn."""
+NOBODY_THERE = ("device_left", "restart")
+"""Whoever was listening did not interrupt: the connection went, or the process."""
 FINAL_VOICED_MS = 150
 """A final text needs no more voiced speech than this."""
 
@@ -90,6 +92,10 @@ def judge(text: str, voiced_ms: int, *, final: bool, understood: bool, policy: I
     if not final:
         return "wait", ""
     return "dismiss", "backchannel" if text.strip() and not words else "no_words"
+
+
+def _say_again(evidence: str) -> SayAgain:
+    return "never" if evidence == "stop" else "unfinished" if evidence in NOBODY_THERE else "unheard"
 
 
 class Interruptions:
@@ -172,7 +178,7 @@ class Interruptions:
         self._clear()
         self._false_alarms = 0
         self._out.add(InterruptionConfirmed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
-        stop_id = self._answering.interrupt(by, heard_samples, method, now_us, say_again=evidence != "stop")
+        stop_id = self._answering.interrupt(by, heard_samples, method, now_us, say_again=_say_again(evidence))
         self._out.add(AgentStatus(turn_id=turn_id, status="interrupted", detail=evidence))
         return stop_id
 

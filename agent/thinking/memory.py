@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY, list TEXT NOT NULL, text TEXT NOT NULL, created TEXT NOT NULL,
     done INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE IF NOT EXISTS preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL, asked TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS timers (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, label TEXT NOT NULL, seconds INTEGER NOT NULL, due TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'ringing', 'rung', 'cancelled'))
@@ -54,6 +55,8 @@ class Memory:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
         self._db: sqlite3.Connection | None = None
         self._preferences: dict[str, Json] = {}
+        self._asked: dict[str, str] = {}
+        """When each preference was asked for, ISO-8601; empty where that is not known."""
 
     async def start(self) -> None:
         """Open the file and read the preferences. Never raises for a bad file: see `problem`."""
@@ -70,6 +73,11 @@ class Memory:
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         return value if isinstance(value, type(default)) else default
+
+    def asked(self, name: str) -> datetime | None:
+        """When a preference was asked for, if that is known."""
+        asked = self._asked.get(name, "")
+        return datetime.fromisoformat(asked) if asked else None
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the connection. Raises `ToolError`."""
@@ -89,10 +97,11 @@ class Memory:
             return str(error)
         return ""
 
-    async def remember(self, key: str, name: str, value: Json) -> Json:
-        """Keep a preference; returns its value. Raises `ToolError`."""
-        kept = await self.write(key, lambda db: _put_preference(db, name, value))
-        self._preferences[name] = kept
+    async def remember(self, key: str, name: str, value: Json, now: datetime) -> Json:
+        """Keep a preference, asked for `now` (aware); returns its value. Raises `ToolError`."""
+        asked = now.isoformat()
+        kept = await self.write(key, lambda db: _put_preference(db, name, value, asked))
+        self._preferences[name], self._asked[name] = kept, asked
         return kept
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -113,9 +122,12 @@ class Memory:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.executescript(_SCHEMA)
+            if "asked" not in [row[1] for row in db.execute("PRAGMA table_info(preferences)")]:
+                db.execute("ALTER TABLE preferences ADD COLUMN asked TEXT NOT NULL DEFAULT ''")
             db.execute(f"PRAGMA user_version = {VERSION}")
-            rows = db.execute("SELECT name, value FROM preferences").fetchall()
-            self._preferences = {name: json.loads(value) for name, value in rows}
+            rows = db.execute("SELECT name, value, asked FROM preferences").fetchall()
+            self._preferences = {name: json.loads(value) for name, value, _ in rows}
+            self._asked = {name: asked for name, _, asked in rows}
         except (sqlite3.Error, ValueError) as error:
             db.close()
             return (
@@ -165,6 +177,7 @@ class Memory:
         return answer
 
 
-def _put_preference(db: sqlite3.Connection, name: str, value: Json) -> Json:
-    db.execute("INSERT OR REPLACE INTO preferences (name, value) VALUES (?, ?)", (name, json.dumps(value)))
+def _put_preference(db: sqlite3.Connection, name: str, value: Json, asked: str) -> Json:
+    row = (name, json.dumps(value), asked)
+    db.execute("INSERT OR REPLACE INTO preferences (name, value, asked) VALUES (?, ?, ?)", row)
     return value

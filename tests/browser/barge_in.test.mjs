@@ -94,6 +94,17 @@ test('audio that comes before the moment that was named for it loses nothing eit
   near(opensAt(reopening, 20.1, () => true), 20.26);
 });
 
+test('messages that both come late, because the page was busy, mute nothing of what the agent plays on with', () => {
+  const reopening = new Reopening();
+  reopening.drain(10, -0.4);
+  reopening.open(10, -0.1, true);
+  near(opensAt(reopening, 10), 10);
+  reopening.drain(20, -0.4);
+  near(opensAt(reopening, 20, () => true), 20);
+  reopening.drain(30, -0.02);
+  near(opensAt(reopening, 30, () => true), 30.04);
+});
+
 test('a new cut takes the opening back', () => {
   const reopening = new Reopening();
   reopening.open(10, 0.3, true);

@@ -171,19 +171,24 @@ class World:
             if crash_at is not None and self.now_ms >= crash_at - lost_ms and self.store.left is None:
                 self.store.left = self.disk.randint(0, 6)  # what it writes behind these is lost
             if crash_at is not None and self.now_ms >= crash_at:
-                self.store = self.store.survivor(self.clock)
-                self._took_leave()
-                running.cancel()
-                await asyncio.wait([running])
-                self.outcomes.clear()  # what it had not stored is lost
-                return True
+                return await self._die(running)
             assert not running.done(), f"the session ended by itself: {running!r}"
             await self._tick(session)
             self._follow(session)
+        if self.store.left is not None:
+            return await self._die(running)  # before the user who hung up could be told
         session.close("end")
         await running
         self._took_leave()
         return False
+
+    async def _die(self, running: asyncio.Task[None]) -> bool:
+        self.store = self.store.survivor(self.clock)
+        self._took_leave()
+        running.cancel()
+        await asyncio.wait([running])
+        self.outcomes.clear()  # what it had not stored is lost
+        return True
 
     def _took_leave(self) -> None:
         self.ghost_samples += self._ear.ghost_samples

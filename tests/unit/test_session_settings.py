@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
+
+import pytest
 
 from agent.clock import Clock, run_virtual
 from agent.conversation import events as e
@@ -36,12 +39,22 @@ class Paced(Beeper):
 class Call:
     """A session whose voice is watched, with what the person prefers in all of them."""
 
-    def __init__(self, store: Store, stored: Sequence[Entry]) -> None:
-        self.preferred = 1.0
+    def __init__(self, store: Store, stored: Sequence[Entry], clock: Clock) -> None:
+        self.clock = clock
+        self._preferred: tuple[float, datetime | None] = (1.0, None)
         self.voice = Paced()
-        parts: Engines = replace(engines(Script(*[[Delta("Well.")]] * 3)), tts=self.voice, speed=lambda: self.preferred)
-        self.session = Session("s", parts, store, Clock(), Settings())
+        parts: Engines = replace(
+            engines(Script(*[[Delta("Well.")]] * 3)),
+            tts=self.voice,
+            speed=lambda: self._preferred[0],
+            speed_asked=lambda: self._preferred[1],
+        )
+        self.session = Session("s", parts, store, clock, Settings())
         self.session.restore(stored)
+
+    def prefer(self, speed: float, at: datetime | None = None) -> None:
+        """It is asked for in words, here or in another conversation."""
+        self._preferred = (speed, at or self.clock.wall())
 
     def set(self, **changes: Json) -> None:
         named = {name.replace("__", "."): value for name, value in changes.items()}
@@ -55,8 +68,8 @@ class Call:
 
 
 @asynccontextmanager
-async def calling(store: Store) -> AsyncIterator[Call]:
-    call = Call(store, await read_all(store, "s"))
+async def calling(store: Store, clock: Clock | None = None) -> AsyncIterator[Call]:
+    call = Call(store, await read_all(store, "s"), clock or Clock())
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(call.session.run())
         await call.session.ready.wait()
@@ -68,11 +81,11 @@ async def calling(store: Store) -> AsyncIterator[Call]:
 def test_the_speed_set_on_the_page_is_that_of_the_next_reply_until_it_is_asked_for_otherwise() -> None:
     async def main() -> None:
         async with calling(MemoryStore()) as call:
-            call.preferred = 1.25
+            call.prefer(1.25)
             assert await call.speed() == 1.25
             call.set(tts__speed=2.0)
             assert await call.speed() == 2.0
-            call.preferred = 1.5
+            call.prefer(1.5)
             assert await call.speed() == 1.5, "asked for by voice since"
 
     run_virtual(main())
@@ -89,5 +102,28 @@ def test_what_was_set_is_still_set_once_the_conversation_is_taken_up_again() -> 
             assert again.session.settings.vad.hangover_ms == 250
             assert again.session.settings == call.session.settings
             assert await again.speed() == 2.0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("asked", [1.0, 1.25])
+def test_after_a_restart_the_speed_that_was_chosen_last_counts(asked: float) -> None:
+    """Also where what is asked for in words is what was asked for before the page's slider was moved."""
+
+    async def main() -> None:
+        store, clock, times = MemoryStore(), Clock(), []
+        async with calling(store, clock) as call:
+            call.prefer(1.0)
+            for speed in (2.0, 1.75):
+                await play(call.session, 1_000)
+                times.append(clock.wall())
+                await play(call.session, 1_000)
+                call.set(tts__speed=speed)
+            await play(call.session, 1_000)
+            times.append(clock.wall())
+        for asked_at, wanted in ((times[0], 1.75), (times[1], 1.75), (times[2], asked)):
+            async with calling(store, clock) as again:
+                again.prefer(asked, asked_at)
+                assert await again.speed() == wanted
 
     run_virtual(main())

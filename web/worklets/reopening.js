@@ -21,9 +21,10 @@ export class Reopening {
     this.falseAlarm = false;
   }
 
-  /** The agent has stopped sending. @param {number} now @param {number} afterS until the last of it comes by */
+  /** The agent has stopped sending. @param {number} now @param {number} afterS until the last of it comes by; negative where it
+   * has passed, because the message had to wait: then nothing has to be waited for twice */
   drain(now, afterS) {
-    this.drainedAt = now + Math.min(Math.max(afterS, 0), LONGEST_S) + DRAIN_S;
+    this.drainedAt = now + Math.min(afterS, LONGEST_S) + DRAIN_S;
     this.falseAlarm = false;
   }
 

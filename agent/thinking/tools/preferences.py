@@ -51,11 +51,12 @@ def _tools(kit: Kit) -> list[SkillTool]:
         if wanted is None:
             raise ToolError("I can speak slower, faster, or at normal speed.", "input")
         wanted = round(min(max(wanted, SLOWEST), FASTEST), 2)
-        kept = await memory.remember(context.idempotency_key, SPEED, wanted)
+        kept = await memory.remember(context.idempotency_key, SPEED, wanted, context.user.now)
         return {"change": change, "speed": kept, "at_limit": wanted == round(speed, 2) and change != "normal"}
 
     async def remember_name(arguments: Arguments, context: ToolContext) -> Json:
-        return {"name": await memory.remember(context.idempotency_key, NAME, text_of(arguments, "name")[:60])}
+        name = text_of(arguments, "name")[:60]
+        return {"name": await memory.remember(context.idempotency_key, NAME, name, context.user.now)}
 
     async def recall_name(_: Arguments, __: ToolContext) -> Json:
         return {"name": memory.preference(NAME, "")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from tests.unit.conversation.script import Script, names
@@ -56,6 +58,35 @@ def test_a_reminder_of_which_nothing_was_heard_is_said_again():
     script.post(e.DeviceLeft(device_id="d1", reason="reload"))
     script.post(e.DeviceJoined(device_id="d1", transport="test"))
     assert script.texts == ["Your tea is ready."] * 2
+
+
+@pytest.mark.parametrize("gone", [e.DeviceLeft(device_id="d1", reason="reload"), e.SessionResumed()])
+def test_a_reminder_that_was_cut_off_because_nobody_was_there_any_more_is_said_again_once(gone: e.Event):
+    script = Script()
+    remind(script)
+    script.synthesised().plays(2).post(gone)
+    assert script.one(d.PlaybackStop).heard_text == "Your tea"
+    script.wait(5_000).post(e.DeviceJoined(device_id="d1", transport="test"))
+    script.post(e.DeviceJoined(device_id="d2", transport="test"))
+    assert script.texts == ["Your tea is ready."] * 2
+    script.plays_out().wait(5_000)
+    assert script.texts == ["Your tea is ready."] * 2
+    assert script.last(d.ReplyDone).outcome == "completed"
+
+
+def test_a_reminder_that_was_heard_whole_is_not_said_again_because_the_page_is_loaded_again():
+    script = Script()
+    remind(script)
+    script.plays_out().post(e.DeviceLeft(device_id="d1", reason="reload"))
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert script.texts == ["Your tea is ready."]
+
+
+def test_an_answer_that_was_cut_off_by_a_reload_is_not_said_again():
+    script = Script().speaking()
+    script.post(e.DeviceLeft(device_id="d1", reason="reload"))
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    assert script.texts == [ANSWER]
 
 
 def test_a_reminder_that_was_heard_or_stopped_is_not_said_again():

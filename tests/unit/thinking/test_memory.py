@@ -1,6 +1,7 @@
 """Durable memory: once per key, kept across restarts, honest about bad files."""
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from agent.clock import run_virtual
 from agent.conversation.events import Json
 from agent.errors import ToolError
 from agent.thinking.memory import VERSION, Memory
+
+NOW = datetime(2026, 3, 4, 15, 20, tzinfo=UTC)
 
 
 def _add(text: str) -> object:
@@ -62,7 +65,7 @@ def test_preferences_survive_and_are_read_without_waiting(tmp_path: Path) -> Non
         memory = Memory(tmp_path / "memory.sqlite3")
         assert memory.preference("speech_speed", 1.0) == 1.0
         await memory.start()
-        await memory.remember("k1", "speech_speed", 0.8)
+        await memory.remember("k1", "speech_speed", 0.8, NOW)
         await memory.close()
         later = Memory(tmp_path / "memory.sqlite3")
         await later.start()
@@ -75,6 +78,28 @@ def test_preferences_survive_and_are_read_without_waiting(tmp_path: Path) -> Non
         return found
 
     assert run_virtual(main()) == (0.8, "of another type", 2.0)
+
+
+def test_when_a_preference_was_asked_for_is_known_later_unless_it_was_kept_without(tmp_path: Path) -> None:
+    path = tmp_path / "memory.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        db.execute("INSERT INTO preferences VALUES ('user_name', '\"Ann\"')")
+    db.close()
+
+    async def main() -> None:
+        memory = Memory(path)
+        await memory.start()
+        assert (memory.preference("user_name", ""), memory.asked("user_name")) == ("Ann", None)
+        await memory.remember("k1", "speech_speed", 0.8, NOW)
+        assert memory.asked("speech_speed") == NOW
+        await memory.close()
+        later = Memory(path)
+        await later.start()
+        assert (later.asked("speech_speed"), later.asked("user_name"), later.asked("unknown")) == (NOW, None, None)
+        await later.close()
+
+    run_virtual(main())
 
 
 def _problem(path: Path) -> str:
