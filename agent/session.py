@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from agent.clock import Clock
 from agent.config.change import with_changes
 from agent.conversation.core import Conversation
-from agent.conversation.decisions import ActionStarted, Decision
+from agent.conversation.decisions import ActionStarted, Decision, ReplyDone
 from agent.conversation.events import (
     DeadlinePassed,
     DeviceJoined,
@@ -59,6 +59,7 @@ MAX_INBOX = 1_000
 MAX_UNDISPATCHED = 64
 CLOSE_TIMEOUT_S = 5.0
 NEVER_BEGUN = "the agent was restarted before it began"
+CALLED_OFF = "it was interrupted before it began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +223,19 @@ class Session:
             self._to_act.append(entry)
             self._act_news.set()
             return
+        if isinstance(decision, ReplyDone) and decision.outcome == "interrupted" and not self._closed.is_set():
+            self._call_off(decision.reply_id)
         # Speaking first: what silences must not wait for what computes.
         self._speaking.apply(decision)
         self._hearing.apply(decision)
         self._thinking.apply(decision)
+
+    def _call_off(self, reply_id: str) -> None:
+        """What this reply would start and the store does not have yet has not begun, and does not any more."""
+        for entry in tuple(self._to_act):
+            if isinstance(entry.event, ActionStarted) and entry.event.reply_id == reply_id:
+                self._to_act.remove(entry)
+                self.post(_not_begun(entry.event, CALLED_OFF))
 
     def _observe(self, fact: Event) -> None:
         """What the driver itself takes from facts."""
@@ -360,16 +370,7 @@ class Session:
     def _open(self) -> None:
         if self._begun:
             for start in self._never_begun:
-                self.post(
-                    ToolResult(
-                        source="driver",
-                        reply_id=start.reply_id,
-                        call_id=start.call_id,
-                        ok=False,
-                        error_class="unreachable",
-                        message=NEVER_BEGUN,
-                    )
-                )
+                self.post(_not_begun(start, NEVER_BEGUN))
             self.post(SessionResumed(source="driver"))
             return
         settings = self.settings
@@ -422,7 +423,14 @@ class Session:
                 await self.timeline.durable(entry.seq)
                 if self._closed.is_set():
                     return
-                self._to_act.popleft()
-                self._thinking.apply(entry.event)
+                if self._to_act and self._to_act[0] is entry:  # else it was called off meanwhile
+                    self._to_act.popleft()
+                    self._thinking.apply(entry.event)
             self._act_news.clear()
             await self._act_news.wait()
+
+
+def _not_begun(start: ActionStarted, why: str) -> ToolResult:
+    """The outcome of an action whose tool surely never ran."""
+    ids = {"reply_id": start.reply_id, "call_id": start.call_id}
+    return ToolResult(source="driver", ok=False, error_class="unreachable", message=why, **ids)

@@ -117,11 +117,17 @@ class World:
 
     def begins(self, key: str, arguments: Mapping[str, e.Json]) -> None:
         """Noted, and not asserted: the loop that runs tools survives whatever one of them raises."""
-        stored = self.store._sessions["s"]
-        starts = [x.event for x in stored.entries if isinstance(x.event, d.ActionStarted)]
-        action_id = next((start.action_id for start in starts if start.idempotency_key == key), "")
-        if not action_id or stored.actions[action_id].state != "started":
+        stored, session = self.store._sessions["s"], self.session
+        starts = [x for x in stored.entries if isinstance(x.event, d.ActionStarted) and x.event.idempotency_key == key]
+        if not starts or stored.actions[starts[-1].event.action_id].state != "started":
             self.wrong.append(f"{key} runs, and the ledger does not have it started")
+        elif session is not None:
+            now_us = self.clock.now_us() - session._base_us
+            for x in session.timeline.window()[starts[-1].seq - session.timeline.last_seq or None :]:
+                over = isinstance(x.event, d.ReplyDone) and x.event.outcome == "interrupted"
+                same = x.seq > starts[-1].seq and getattr(x.event, "reply_id", "") == starts[-1].event.reply_id
+                if over and same and x.now_us < now_us:
+                    self.wrong.append(f"{key} runs behind its cancellation")
         if arguments != {"to": "anna"}:
             self.wrong.append(f"{key} does something else than was proposed")
 
@@ -135,7 +141,8 @@ class World:
         crashes = self.dice.choice((0, 0, 0, 1, 2))
         crash_at = sorted(self.dice.randint(500, self.length_ms + 2_000) for _ in range(crashes))
         self.clock = Clock()
-        self.store = MortalStore(self.clock)
+        slow = self.disk.random() < 0.3
+        self.store = MortalStore(self.clock, delay_s=lambda: self.disk.choice((0, 0, 0.05, 0.4)) if slow else 0)
         while await self._life(crash_at[0] if crash_at else None):
             self.crashes += 1
             crash_at = crash_at[1:]

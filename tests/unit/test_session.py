@@ -16,7 +16,7 @@ from agent.conversation import events as e
 from agent.conversation.events import Json
 from agent.errors import LimitReached, Unavailable
 from agent.replay import replay
-from agent.session import Engines, Session
+from agent.session import CALLED_OFF, Engines, Session
 from agent.settings import Settings
 from agent.speaking.port import Speech, SpokenWord
 from agent.thinking.brain_skills import SkillsBrain
@@ -150,6 +150,30 @@ def test_a_side_effect_waits_until_its_start_is_durable() -> None:
             assert len(tool.keys) == 1
             assert tool.keys[0].startswith("r1:c1:s:t1:")
             assert "action.committed" in types(session)
+
+    run_virtual(main())
+
+
+def test_an_action_that_is_interrupted_before_its_start_is_durable_never_runs() -> None:
+    """However long the store takes: "stop" is not followed by what it stopped."""
+
+    async def main() -> None:
+        tool, store = Ledger(), Stuck()
+        brain = Script([Call("c1", "act", {})], [Delta("Well.")])
+        async with running(brain, tool, store=store) as session:
+            session.post(e.TextInput(text="do it"))
+            await play(session, 500)
+            assert "action.started" in types(session)
+            session.post(e.ControlStop())
+            assert types(session)[-2:] == ["tool.result", "action.failed"]
+            await play(session, 500)
+            store.mended = True
+            await play(session, 1_000)
+            assert tool.keys == []
+            session.post(e.TextInput(text="and?"))
+            await play(session, 500)
+            (result,) = [message for message in brain.prompts[-1].messages if message.role == "result"]
+            assert CALLED_OFF in result.text, "whoever is asked next knows that it was not done"
 
     run_virtual(main())
 
