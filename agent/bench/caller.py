@@ -65,13 +65,8 @@ class Caller:
         bind_addresses(pc, ("127.0.0.1",))
         await pc.setLocalDescription(await pc.createOffer())
         try:
-            async with asyncio.timeout(CONNECT_S), httpx.AsyncClient(timeout=CONNECT_S) as http:
-                offer = {"sdp": pc.localDescription.sdp, "type": "offer"}
-                response = await http.post(url + "offer", json=offer)
-                response.raise_for_status()
-                answer = response.json()
-                self.session_id = answer["session_id"]
-                await pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+            async with asyncio.timeout(CONNECT_S):
+                await pc.setRemoteDescription(await self._answer(url, pc.localDescription))
                 tap(pc.getTransceivers()[0].receiver, self._arrived, keep_buffer=self._stock)
                 await self._connected.wait()
                 while self._channel.readyState != "open":
@@ -80,6 +75,14 @@ class Caller:
             raise WireError(f"the call could not be placed: {error or type(error).__name__}") from error
         if pc.connectionState != "connected":
             raise WireError(f"the call could not be placed: the connection is {pc.connectionState}")
+
+    async def _answer(self, url: str, offer: RTCSessionDescription) -> RTCSessionDescription:
+        async with httpx.AsyncClient(timeout=CONNECT_S) as http:
+            response = await http.post(url + "offer", json={"sdp": offer.sdp, "type": offer.type})
+        response.raise_for_status()
+        answer = response.json()
+        self.session_id = answer["session_id"]
+        return RTCSessionDescription(answer["sdp"], answer["type"])
 
     async def listen(self) -> None:
         """Until cancelled or the call ends: note when aiortc hands each frame over."""
