@@ -3,7 +3,7 @@
     POST   /calls        application/sdp offer → 201, the answer, Location: /calls/ID
     DELETE /calls/ID     hang up → 204; ?resume=true: leave, to come back
     POST   /offer        {"sdp", "type"} → {"sdp", "type", "session_id", "call"}
-    WS     /ws           the call over a WebSocket (see `websocket`)
+    WS     /ws           the call over a WebSocket (see `websocket`); ?control=ID steers the call ID (see `control`)
     …      /sessions/…   the conversation in text (see `session_routes`)
     GET    /config.json  what the page needs to know
     PUT    /settings     {"table.key": value} → saved to the configuration file
@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -54,7 +54,9 @@ from agent.errors import (
 )
 from agent.settings import Settings
 from agent.transport import asyncapi, wire
+from agent.transport.arrival import Wish
 from agent.transport.body import read_body
+from agent.transport.control import ControlPeer, steered
 from agent.transport.frame_clock import KEPT_US
 from agent.transport.gate import Gate, is_loopback
 from agent.transport.notices import Refused
@@ -187,14 +189,23 @@ class _Handlers:
         await websocket.accept()
         try:
             given = {"user_agent": websocket.headers.get("user-agent", ""), **websocket.query_params}
-            arrival = await self.reception.arrive(self.reception.wish(given))
+            peer = await self._socket(websocket, self.reception.wish(given))
         except AgentError as error:
             await websocket.send_text(Refused(code=error.code, message=str(error)).text())
             await websocket.close(1008 if isinstance(error, FINAL) else 1013, str(error)[:100])
             return
-        peer = WebSocketPeer(websocket, arrival, self.sessions, self.settings, self.peers)
         async with self.peers.present(peer):
             await peer.run()
+
+    async def _socket(self, websocket: WebSocket, wish: Wish) -> WebSocketPeer:
+        """A call over the socket, or the control of one that goes on over WebRTC."""
+        control = websocket.query_params.get("control")
+        about = (self.sessions, self.settings, self.peers)
+        if control is None:
+            return WebSocketPeer(websocket, await self.reception.arrive(wish), *about)
+        call = steered(self.peers, control, wish.grant)
+        arrival = await self.reception.arrive(replace(wish, device_id=call.device.device_id))
+        return ControlPeer(websocket, arrival, *about, call)
 
     async def config(self) -> Response:
         settings = self.settings

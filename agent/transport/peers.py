@@ -107,6 +107,14 @@ class PeerTable:
                 return peer.device
         return None
 
+    def peer(self, connection_id: str) -> Peer | None:
+        return self._peers.get(connection_id)
+
+    async def ended(self, connection_id: str) -> None:
+        """Wait until a connection is over."""
+        if connection_id in self._ended:
+            await self._ended[connection_id].wait()
+
     def expel(self, ended: Callable[[Grant], str]) -> None:
         """Make those leave whose token has ended, for the reason that this gives; empty: it has not."""
         for peer in self._peers.values():
@@ -135,7 +143,7 @@ class PeerTable:
         """A device is here over a new connection: its old one gives way, and does not count any more."""
         for old in self._peers.values():
             same = (old.session_id, old.device.device_id) == (peer.session_id, peer.device.device_id)
-            if same and old is not peer:
+            if same and old.device is not peer.device:
                 old.device.fence()
                 old.leave(REPLACED)
 

@@ -5,6 +5,8 @@ frames of PCM16 little-endian mono 48 kHz, silence included, on an absolute cloc
 ways: as on the data channel, after a first one down:
 
     {"type": "hello", "payload": {"session_id", "hearing_rate", "playout_rate", "frame_samples", …}} (see `arrival`)
+
+With ?control=ID it steers the call /calls/ID of the same token, which carries the audio: see `control`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Coroutine, Sequence
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -23,6 +26,7 @@ from agent.transport.arrival import Arrival
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
+from agent.transport.notices import Hello
 from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
@@ -73,27 +77,45 @@ class WebSocketPeer:
             self._for_good = for_good and self.device.talks
             self._leaving.set()
 
-    def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
+    def playout_jitter(self, last_us: int = KEPT_US) -> Jitter | None:
         return self._frames.jitter(last_us)
 
     async def run(self) -> None:
         """From the hello to the end of the call. Releases the socket and the session."""
         try:
-            rates = {"hearing_rate": OUTPUT_RATE, "playout_rate": PLAYOUT_RATE, "frame_samples": FRAME_SAMPLES}
-            await self.send(self._arrival.hello().model_copy(update=rates).text())
-            self._peers.replace(self)
-            self.device.join(OUTPUT_LATENCY_MS)
+            await self.send(self.hello().text())
+            self.enter()
             async with asyncio.TaskGroup() as tasks:
-                work = (self._receive(), self._play(), self._send_timeline(), self._watch())
-                children = [tasks.create_task(part) for part in work]
+                children = [tasks.create_task(part) for part in self.work()]
                 await self._leaving.wait()
                 for child in children:
                     child.cancel()
         finally:
             self.leave("its connection failed on this side")
-            self.device.leave(self._reason)
+            self.exit(self._reason, for_good=self._for_good)
             await self._close()
             await self._sessions.leave(self._call, self._reason, for_good=self._for_good)
+
+    def hello(self) -> Hello:
+        rates = {"hearing_rate": OUTPUT_RATE, "playout_rate": PLAYOUT_RATE, "frame_samples": FRAME_SAMPLES}
+        return self._arrival.hello().model_copy(update=rates)
+
+    def enter(self) -> None:
+        """The device is here."""
+        self._peers.replace(self)
+        self.device.join(OUTPUT_LATENCY_MS)
+
+    def exit(self, reason: str, *, for_good: bool) -> None:
+        """It is not any more."""
+        self.device.leave(reason)
+
+    def work(self) -> Sequence[Coroutine[None, None, None]]:
+        """What goes on while it is."""
+        return (self._play(), *self.texts())
+
+    def texts(self) -> Sequence[Coroutine[None, None, None]]:
+        """All of it but the audio down."""
+        return (self._receive(), self._send_timeline(), self._watch())
 
     # ── an outlet of the timeline ────────────────────────────────────────────────────────
 
@@ -129,13 +151,13 @@ class WebSocketPeer:
                 self.leave("hung up" if hung_up else "the connection was closed by the device", for_good=hung_up)
                 return
             audio = message.get("bytes")
-            answer = self._hear(audio) if audio is not None else self.device.receive(message.get("text") or "")
+            answer = self.hear(audio) if audio is not None else self.device.receive(message.get("text") or "")
             if answer is not None:
                 await self.send(answer)
             if self.device.given_up:
                 self.leave("sent too many messages that could not be understood")
 
-    def _hear(self, audio: bytes) -> str | None:
+    def hear(self, audio: bytes) -> str | None:
         if len(audio) > MAX_AUDIO_BYTES or len(audio) % 2:
             return self.device.refuse(
                 WireError(f"audio comes as int16 samples, at most {MAX_AUDIO_BYTES} bytes (100 ms) a message")
