@@ -25,11 +25,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from agent.clock import Clock
-from agent.conversation.events import ReminderDue
-from agent.errors import AgentError, HeldByOther, LimitReached, SessionGone, SessionHeld, SettingsError, first_of
+from agent.conversation.events import ReminderDue, SessionForget
+from agent.errors import (
+    AgentError,
+    HeldByOther,
+    LimitReached,
+    SessionGone,
+    SessionHeld,
+    SettingsError,
+    ToolError,
+    first_of,
+)
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
+from agent.recordings import Recordings
+from agent.retention import retain
 from agent.seats import Seat, Table
 from agent.session import Engines, Session
 from agent.settings import Settings
@@ -48,7 +59,7 @@ from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.memory import MemoryStore
 from agent.timeline.owner import ALONE, Owner, owner_beside
-from agent.timeline.reading import ended, read_all
+from agent.timeline.reading import ended, read_all, read_kept
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
 from agent.timeline.tenure import TTL_S, give_back
@@ -77,6 +88,7 @@ class App:
         self.timers = Timers(self.memory)
         self.office = Office.of(settings.mail, settings.calendar, settings.brain.memory)
         self.store = _store(settings, self.clock)
+        self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
         self.engines = self._engines(cache)
         self.sessions: dict[str, Session] = {}
@@ -97,7 +109,8 @@ class App:
         libraries = Libraries()
         _find_modules_here()
         plugged = plugged_tools(settings.brain.tools)
-        tools = without_duplicates(builtin_tools(self.memory, self.timers, libraries, self.office), plugged)
+        builtin = builtin_tools(self.memory, self.timers, libraries, self.office, self._forget)
+        tools = without_duplicates(builtin, plugged)
         skills = skills_of(plugged)
         known = sentences(people=self.office.contacts.names, own=skills)
         own = partial(_engine, clock=clock)
@@ -108,6 +121,16 @@ class App:
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
         asked = partial(self.memory.asked, SPEED)
         return Engines(vad, asr, brain, tools, tts, self._speed, names, speed_asked=asked)
+
+    def _keep_days(self) -> int:
+        return self.settings.sessions.keep_days
+
+    def _forget(self, session_id: str) -> None:
+        """Have a session forget what was said in it. Raises `ToolError`."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            raise ToolError("This conversation is not one that I can forget.", "not_found")
+        session.post(SessionForget(source="tools"))
 
     def _speed(self) -> float:
         return float(self.memory.preference(SPEED, self.settings.tts.speed))
@@ -132,7 +155,12 @@ class App:
                 stack.push_async_callback(engine.close)
             await _start(engines)
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            self._ringing = self._tasks.create_task(self._ring(), name="timers")
+            self._chores = [
+                self._tasks.create_task(self._ring(), name="timers"),
+                self._tasks.create_task(
+                    retain(self.store, self.recordings, self._keep_days, self.clock), name="retention"
+                ),
+            ]
         except BaseException:
             await stack.aclose()
             raise
@@ -141,7 +169,8 @@ class App:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ringing.cancel()
+        for chore in self._chores:
+            chore.cancel()
         for session_id in list(self.sessions):
             await self.rest(session_id)
         await self._stack.aclose()
@@ -206,7 +235,7 @@ class App:
         """Have a stored session go on from where its timeline ends."""
         if self._broke_off.count(session_id) >= MAX_BREAKS:
             raise SessionGone(f"this conversation broke off {MAX_BREAKS} times; the agent's log says why")
-        stored = await read_all(self.store, session_id)
+        stored = await read_kept(self.store, session_id)
         if not stored:
             raise SessionGone("this conversation is not stored any more")
         if ended(stored):
@@ -218,10 +247,11 @@ class App:
         """Hold a session, and have it go on behind its last entry; `stored` is what of it has been read."""
         lease = await self._acquire(session_id)
         try:
-            stored += await read_all(self.store, session_id, len(stored))
+            stored += await read_all(self.store, session_id, stored[-1].seq if stored else 0)
             if ended(stored):
                 raise SessionGone("this conversation was ended")
-            session = Session(session_id, self.engines, self.store, self.clock, self.settings, lease)
+            recordings = self.recordings if self.settings.sessions.record else None
+            session = Session(session_id, self.engines, self.store, self.clock, self.settings, lease, recordings)
             session.restore(stored)
         except BaseException:
             await give_back(self.store, lease)

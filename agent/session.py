@@ -20,11 +20,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.attendance import Attendance
 from agent.clock import Clock
 from agent.config.change import with_changes
 from agent.conversation.core import Conversation
 from agent.conversation.decisions import ActionStarted, Decision, ReplyDone
 from agent.conversation.events import (
+    ControlFocus,
     DeadlinePassed,
     DeviceJoined,
     Event,
@@ -32,6 +34,7 @@ from agent.conversation.events import (
     OwnerChanged,
     SessionClosed,
     SessionCreated,
+    SessionForgotten,
     SessionResumed,
     SettingsChanged,
     ToolResult,
@@ -39,9 +42,12 @@ from agent.conversation.events import (
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
 from agent.errors import LimitReached, SettingsError
+from agent.forgetting import Forgetting
 from agent.hearing.bystander import Bystander
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
+from agent.recorder import Recorder
+from agent.recordings import Recordings
 from agent.settings import Settings
 from agent.speaking.loop import SpeakingLoop
 from agent.speaking.port import Tts
@@ -92,6 +98,7 @@ class Session:
         clock: Clock,
         settings: Settings,
         lease: Lease | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         self.session_id = session_id
         self.settings = settings
@@ -119,19 +126,27 @@ class Session:
         """Whether the conversation was ended."""
         self._never_begun: list[ActionStarted] = []
         """Whose start was lost with the process that this one takes the place of."""
+        self._attendance = Attendance()
+        self._recorder = Recorder(recordings, session_id, clock, self._now_us) if recordings is not None else None
+        self._forgetting = Forgetting(self.timeline, store, lease, self._recorder)
         self._user: DeviceJoined | None = None
         self._set_speed: tuple[float, datetime] | None = None
         """The speed set in this conversation, and when."""
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
-        self._thinking = ThinkingLoop(engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user)
+        self._thinking = ThinkingLoop(
+            engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user, session_id=session_id
+        )
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
 
     # ── what a transport uses ────────────────────────────────────────────────────────────
 
     def hear(self, pcm: NDArray[np.int16]) -> None:
         """Microphone audio: mono int16, 16 kHz, any length."""
-        if not self._closed.is_set():
-            self._hearing.hear(pcm)
+        if self._closed.is_set():
+            return
+        self._hearing.hear(pcm)
+        if self._recorder is not None:
+            self._recorder.hear(pcm)
 
     def next_frame(self) -> NDArray[np.int16] | None:
         """The next 20 ms of playout (960 int16 samples, 48 kHz), or None for silence."""
@@ -139,6 +154,8 @@ class Session:
             return None
         frame = self._speaking.next_frame()
         self._hearing.played(frame)
+        if self._recorder is not None:
+            self._recorder.say(frame)
         return frame
 
     def position(self) -> tuple[str, int] | None:
@@ -166,7 +183,7 @@ class Session:
         late = self._grace and isinstance(fact, ToolResult | Fault)
         if self._closed.is_set() and not self._stepping and not late:
             return
-        if fact.event_id and self.timeline.get(fact.event_id):
+        if fact.event_id and self.timeline.has(fact.event_id):
             return
         if len(self._inbox) >= MAX_INBOX:
             self._failure = LimitReached(f"more than {MAX_INBOX} facts wait in one step of session {self.session_id}")
@@ -179,6 +196,8 @@ class Session:
         try:
             while self._inbox:
                 self._step(self._inbox.popleft())
+                if self._forgetting.asked and self._core.quiet and not self._inbox:
+                    self._begin_anew()
         except Exception as error:
             # The boundary of a session: whoever posted (a transport, another session's timer) must not
             # suffer for a fault in this one. `run` raises it.
@@ -200,8 +219,8 @@ class Session:
     def _step(self, fact: Event) -> None:
         if isinstance(fact, SettingsChanged):
             fact = self._change_settings(fact, self._clock.wall())
-        now_us = self._clock.now_us() - self._base_us
-        if not fact.event_id or self.timeline.get(fact.event_id):
+        now_us = self._now_us()
+        if not fact.event_id or self.timeline.has(fact.event_id):
             fact = replace(fact, event_id=f"e{self.timeline.last_seq + 1}")
         decisions = self._core.handle(fact, now_us, self.timeline.last_seq + 1)
         turn_id = self._core.turn_id
@@ -213,6 +232,27 @@ class Session:
         self._observe(fact)
         for entry in entries:
             self._dispatch(entry)
+
+    def _begin_anew(self) -> None:
+        """Put all that was said up to now out of the conversation, which goes on with who is here."""
+        (turns, replies), policy, through = self._core.counts, self._core.policy.to_dict(), self.timeline.last_seq
+        live_id = self.live_device_id
+        self._core = Conversation()
+        self._step(
+            SessionForgotten(
+                source="driver",
+                session_id=self.session_id,
+                policy=policy,
+                engines=self._engines.names,
+                turns=turns,
+                replies=replies,
+            )
+        )
+        for fact in self._attendance.facts(live_id):
+            self._step(fact)
+        if live_id != self.live_device_id:
+            self._step(ControlFocus(source=f"device:{live_id}"))
+        self._forgetting.forget(through)
 
     def _dispatch(self, entry: Entry) -> None:
         decision = entry.event
@@ -239,6 +279,8 @@ class Session:
 
     def _observe(self, fact: Event) -> None:
         """What the driver itself takes from facts."""
+        self._attendance.apply(fact)
+        self._forgetting.observe(fact)
         match fact:
             case DeviceJoined() if fact.time_zone or self._user is None:
                 self._user = fact
@@ -280,6 +322,10 @@ class Session:
         self._timer = None
         self.post(DeadlinePassed(source="clock"))
 
+    def _now_us(self) -> int:
+        """Microseconds since the session began."""
+        return self._clock.now_us() - self._base_us
+
     # ── what the loops ask for ───────────────────────────────────────────────────────────
 
     def user(self) -> UserContext:
@@ -311,6 +357,8 @@ class Session:
                         ("speaking", self._speaking.run()),
                         ("actions", self._act()),
                         ("lease", self._keep()),
+                        ("forgetting", self._forgetting.run()),
+                        *((("recording", self._recorder.run()),) if self._recorder is not None else ()),
                         ("timeline", self.timeline.write()),
                     )
                 ]
@@ -319,6 +367,7 @@ class Session:
                 await self._let_actions_end()
                 self.timeline.close()
                 await asyncio.wait(loops[-1:], timeout=CLOSE_TIMEOUT_S)
+                await self._forgetting.finish_within(CLOSE_TIMEOUT_S)
                 for task in loops:
                     task.cancel()
             if self._failure is not None:
@@ -355,13 +404,20 @@ class Session:
 
     def close(self, reason: str) -> None:
         """End the session; `run` returns once everything is written and every task has ended."""
+        self._forget_in_time()
         self.post(SessionClosed(source="driver", reason=reason))
 
     def rest(self) -> None:
         """End `run` as after `close`, but the conversation is not over: `restore` takes it up again."""
+        self._forget_in_time()
         self._resting = True
         self._grace = True
         self._closed.set()
+
+    def _forget_in_time(self) -> None:
+        """What is to be forgotten does not wait for the floor any longer: the session is about to end."""
+        if self._forgetting.asked and self.open and self._failure is None:
+            self._begin_anew()
 
     @property
     def open(self) -> bool:
@@ -373,21 +429,15 @@ class Session:
                 self.post(_not_begun(start, NEVER_BEGUN))
             self.post(SessionResumed(source="driver"))
             return
-        settings = self.settings
-        policy = Policy(settings.endpointing, settings.interruption, settings.replies, settings.actions)
-        self.post(
-            SessionCreated(
-                source="driver",
-                session_id=self.session_id,
-                policy=policy.to_dict(),
-                engines=self._engines.names,
-            )
-        )
+        settings, names = self.settings, self._engines.names
+        policy = Policy(settings.endpointing, settings.interruption, settings.replies, settings.actions).to_dict()
+        self.post(SessionCreated(source="driver", session_id=self.session_id, policy=policy, engines=names))
 
     def restore(self, entries: Sequence[Entry]) -> None:
         """Continue a stored session, before `run`: the core's state is a replay of its facts."""
         if not entries:
             return
+        entries = self._forgetting.kept(entries)
         cause_id, decided, stored = "", tuple[Decision, ...](), list[Event]()
         for entry in entries:
             if entry.role == "decision":

@@ -155,6 +155,10 @@ class SessionsSettings(_Table):
     """For how long the page of a conversation may take it up again; counted anew at each connection."""
     follow_me: bool = True
     """Of several devices, the one that is talked to becomes the live one, unless a reply is under way."""
+    keep_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """How long stored conversations are kept behind their last entry, their audio too; 0: for ever."""
+    record: bool = False
+    """Keep the audio of conversations, too, beside the timeline file; those who talk must be told."""
 
 
 class TimelineSettings(_Table):

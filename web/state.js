@@ -127,12 +127,15 @@ export function statusText(state) {
 
 const LOST_TEXT = 'The connection was lost. This is a new conversation: the agent no longer knows what was said above.';
 
+const FORGOTTEN_TEXT = 'What was said before is forgotten: erased here, on your other devices and by the agent. Notes, lists and timers stay.';
+
 // ── the timeline ─────────────────────────────────────────────────────────────────────────
 
 /** @param {State} state @param {Entry} entry @returns {State} */
 function reduceEntry(state, entry) {
-  const base = entry.session_id === state.sessionId ? state : newSession(state, entry);
-  if (entry.seq <= base.seq) return base;
+  const same = entry.session_id === state.sessionId;
+  if (same && entry.seq <= state.seq) return state;
+  const base = entry.type === 'session.forgotten' ? forgotten(state, entry) : same ? state : newSession(state, entry);
   return turnTaking(
     {
       ...base,
@@ -158,6 +161,14 @@ function newSession(state, entry) {
     : emptyTranscript();
   return { ...state, sessionId: entry.session_id, seq: 0, lost: false, transcript, latency: emptyLatency(), figures: emptyFigures(), log: emptyLog(), proposal: null,
     presence: emptyPresence(), status: { status: '', detail: '' }, playback: '', playingReply: '', userSpeaking: false };
+}
+
+/** Nothing of what the page knew stays. @param {State} state @param {Entry} entry @returns {State} */
+function forgotten(state, entry) {
+  /** @type {import('./transcript.js').Item} */
+  const note = { kind: 'note', key: `${entry.session_id}/${entry.seq}`, level: 'info', text: FORGOTTEN_TEXT };
+  const fresh = newSession({ ...state, lost: false, transcript: emptyTranscript() }, entry);
+  return { ...fresh, transcript: append(fresh.transcript, note) };
 }
 
 /** @param {State} state @param {Entry} entry @returns {State} */

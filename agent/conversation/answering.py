@@ -25,14 +25,11 @@ from agent.conversation.presence import Presence
 from agent.conversation.proposals import Proposals
 from agent.conversation.reply import Correction, Reply
 from agent.conversation.watch import Watch
+from agent.conversation.wording import APOLOGY, NOTHING_TO_SAY, TOO_LONG, UNSURE
 
 SayAgain = Literal["never", "unheard", "unfinished"]
 MAX_ANNOUNCEMENTS = 16
 """That wait to be said; beyond it the oldest is dropped."""
-APOLOGY = "Sorry, something went wrong there. Please try again."
-TOO_LONG = "Sorry, that took too long. Please try again."
-UNSURE = "I don't know yet whether that worked. I will tell you when I do."
-NOTHING_TO_SAY = "I have nothing to say to that."
 
 
 class Answering:
@@ -49,10 +46,15 @@ class Answering:
         self._deadlines = deadlines
         self._watch = Watch(policy, deadlines)
         self._acting = Acting(policy, self.proposals, outbox, deadlines)
-        self._replies = 0
+        self.replies = 0
         self.context = Context(policy.context_events)
         self.orphans = Orphans(outbox, self.context, deadlines, self.tell)
         self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is said, asked or done, or waits for it."""
+        return self.reply is None and not (self._announcements or self.proposals.waiting or self.orphans)
 
     def identify(self, session_id: str) -> None:
         self._acting.session_id = session_id
@@ -416,10 +418,10 @@ class Answering:
 
     def _new(self, turn_id: str, text: str, *, understood: bool, committed: bool) -> Reply:
         assert self.reply is None, "one reply at a time"  # noqa: S101 - an invariant of the core, not of its input
-        self._replies += 1
+        self.replies += 1
         chunker = Chunker(self.policy.first_clause_chars, self.policy.max_chunk_chars)
         self.reply = Reply(
-            reply_id=f"r{self._replies}",
+            reply_id=f"r{self.replies}",
             turn_id=turn_id,
             text=text,
             understood=understood,

@@ -31,10 +31,9 @@ from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
 from agent.conversation.seen import means
 from agent.conversation.steering import Steering, due
-from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, is_false_turn
+from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, awaited, is_false_turn
+from agent.conversation.wording import HEARING_FAILED
 from agent.conversation.work import on_work
-
-HEARING_FAILED = "Sorry, I lost my hearing for a moment. Please say that again."
 
 
 class Conversation:
@@ -80,6 +79,16 @@ class Conversation:
         """When a `DeadlinePassed` fact is wanted, if nothing happens before."""
         return self._deadlines.next_us()
 
+    @property
+    def quiet(self) -> bool:
+        """Nobody has the floor, and nothing waits or goes on."""
+        return self._turn is None and not self._speech.active and not self._steering and self._answering.idle
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many turns and replies there were."""
+        return self._turns, self._answering.replies
+
     def _dispatch(self, fact: e.Event) -> None:
         match fact:
             case (
@@ -106,6 +115,8 @@ class Conversation:
     def _on_session(self, fact: e.Event) -> None:
         match fact:
             case e.SessionCreated():
+                if isinstance(fact, e.SessionForgotten):
+                    self._turns, self._answering.replies = fact.turns, fact.replies
                 self._answering.identify(fact.session_id)
                 self._set_policy(Policy.from_dict(fact.policy))
             case e.SettingsChanged():
@@ -183,17 +194,10 @@ class Conversation:
             case e.AsrPartial() if fact.utterance == speech.utterance and not speech.settled:
                 speech.hypothesis(fact.text, self._now_us)
                 self._judge_sound()
-            case e.AsrFinal() if self._awaited(fact.utterance):
+            case e.AsrFinal() if awaited(fact.utterance, speech, self._turn):
                 self._on_final(fact)
-            case e.AsrFailed() if self._awaited(fact.utterance):
+            case e.AsrFailed() if awaited(fact.utterance, speech, self._turn):
                 self._on_asr_failed(fact)
-
-    def _awaited(self, utterance: int) -> bool:
-        """Whether the text of this utterance still matters. Until the user stops it will be followed by a later one."""
-        speech, turn = self._speech, self._turn
-        if turn is not None and turn.control:
-            return utterance in (turn.asked_utterance, speech.utterance)
-        return utterance == speech.utterance and not speech.settled and not speech.active
 
     def _on_speech_started(self, fact: e.SpeechStarted) -> None:
         self._speech = self._speech.goes_on(fact.utterance)

@@ -62,6 +62,26 @@ class SessionResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionForget(ClientCommand):
+    """Somebody asks that what was said up to now be forgotten. The driver does it as soon as nobody has the floor."""
+
+    type: ClassVar[str] = "session.forget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionForgotten(SessionCreated):
+    """The first fact of a timeline of which all before was erased: the conversation begins anew.
+
+    `turns` and `replies` tell how many there had been, so that no id stands for two of them. The devices
+    that are here join again behind it.
+    """
+
+    type: ClassVar[str] = "session.forgotten"
+    turns: int
+    replies: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerChanged(Event):
     """The store gave the session to `owner`, whose writes carry `epoch`; earlier epochs write no more.
 

@@ -52,6 +52,10 @@ class Orphans:
         self._tell = tell
         self._actions: dict[str, Action] = {}
 
+    def __bool__(self) -> bool:
+        """Whether one goes on of which somebody is to be told."""
+        return any(action.state != UNKNOWN for action in self._actions.values())
+
     def add(self, action: Action, now_us: int) -> None:
         if action.orphaned:
             return

@@ -97,6 +97,13 @@ class Turn:
     """The turn that it is one with, by what was said so far."""
 
 
+def awaited(utterance: int, speech: Speech, turn: Turn | None) -> bool:
+    """Whether the text of this utterance still matters. Until the user stops it will be followed by a later one."""
+    if turn is not None and turn.control:
+        return utterance in (turn.asked_utterance, speech.utterance)
+    return utterance == speech.utterance and not speech.settled and not speech.active
+
+
 def is_false_turn(final: AsrFinal, voiced_ms: int, policy: Interruption, control: Control) -> bool:
     """Whether a turn is nothing to answer: no words, or a sound that nothing understands.
 

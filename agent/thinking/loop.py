@@ -68,6 +68,7 @@ class ThinkingLoop:
         resolve: Callable[[tuple[str, ...]], list[Message]],
         user: Callable[[], UserContext],
         fallback: Brain | None = None,
+        session_id: str = "",
     ) -> None:
         self._brain = brain
         self._fallback = fallback
@@ -76,6 +77,7 @@ class ThinkingLoop:
         self._post = post
         self._resolve = resolve
         self._user = user
+        self._session_id = session_id
         self._unavailable: dict[str, str] = {}
         self._jobs: list[_Job] = []
         self._call_ids: dict[str, set[str]] = {}
@@ -332,7 +334,7 @@ class ThinkingLoop:
         elif self._full():
             refusal = "limit", f"{MAX_TASKS} tasks of this session are running already"
         else:
-            context = ToolContext(self._user(), key)
+            context = ToolContext(self._user(), key, self._session_id)
             work = partial(self._use, tool, call_id, start.arguments, context)
             self._launch(_Job(start.reply_id, kind + call_id, work))
             return

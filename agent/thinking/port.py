@@ -57,6 +57,8 @@ class ToolContext:
 
     user: UserContext
     idempotency_key: str = ""
+    session_id: str = ""
+    """The conversation that it runs for."""
 
 
 class Tool(Protocol):

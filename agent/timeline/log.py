@@ -15,7 +15,7 @@ from itertools import islice
 
 from agent.conversation.decisions import Decision
 from agent.conversation.events import Event, OwnerChanged
-from agent.errors import Indeterminate, LimitReached, StoreError, Unavailable
+from agent.errors import Indeterminate, LimitReached, StoreError, Truncated, Unavailable
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.ledger import LedgerWriter, is_step
@@ -49,6 +49,9 @@ class Timeline:
         self._readers: set[asyncio.Event] = set()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closed = False
+        self._forgotten_seq = 0
+        self._forgotten_ids: frozenset[str] = frozenset()
+        """Of what was forgotten last: a command that is sent again is still known."""
         self._changes: list[tuple[int, int]] = []
         """The epoch and the seq of each `owner.changed`."""
 
@@ -57,6 +60,7 @@ class Timeline:
     def load(self, entries: Sequence[Entry], started: datetime) -> None:
         """Take over what the store has of this session; before anything is recorded."""
         self._started = started
+        self._forgotten_seq = entries[0].seq - 1 if entries else 0
         for entry in entries:
             self._keep(entry)
         self._durable_seq = self.last_seq
@@ -136,6 +140,15 @@ class Timeline:
             self._waiters.append((seq, waiter))
             await waiter
 
+    def forget(self, through: int) -> None:
+        """Drop the entries up to `through`, which nobody is to read again; of them only the ids are remembered."""
+        self._forgotten_seq = through
+        gone: list[str] = []
+        while self._window and self._window[0].seq <= through:
+            gone.append(self._window.popleft().event.event_id)
+            del self._by_id[gone[-1]]
+        self._forgotten_ids = frozenset(gone)
+
     def close(self) -> None:
         """Nothing more is recorded: readers come to their end, `write` to its own."""
         self._closed = True
@@ -158,12 +171,17 @@ class Timeline:
         """An entry that is still in memory."""
         return self._by_id.get(event_id)
 
+    def has(self, event_id: str) -> bool:
+        """Whether an event of this id was recorded, as far as memory goes back."""
+        return event_id in self._by_id or event_id in self._forgotten_ids
+
     def window(self) -> list[Entry]:
         """What is in memory, in order."""
         return list(self._window)
 
     async def follow(self, after: int = 0) -> AsyncIterator[Entry]:
-        """Entries with seq > `after` in order, then new ones as they come, until `close`.
+        """Entries with seq > `after` in order, then new ones as they come, until `close`. What was forgotten is left
+        out.
 
         Older ones come from the store. Raises `LimitReached` for a reader that is slower than the
         window lasts, `StoreError` when what it asks for cannot be read.
@@ -172,16 +190,14 @@ class Timeline:
         news = asyncio.Event()
         self._readers.add(news)
         try:
-            while cursor < self._first_seq - 1:
-                stored = await self._store.read(self.session_id, cursor)
-                if not stored:
-                    raise StoreError(f"entries behind {cursor} of session {self.session_id} are gone")
-                for entry in stored:
-                    yield entry
-                    cursor = entry.seq
+            while (cursor := max(cursor, self._forgotten_seq)) < self._first_seq - 1:
+                for entry in await self._stored(cursor):
+                    if entry.seq > self._forgotten_seq:
+                        yield entry
+                        cursor = entry.seq
             while True:
                 news.clear()
-                while cursor < self.last_seq:
+                while (cursor := max(cursor, self._forgotten_seq)) < self.last_seq:
                     if cursor < self._first_seq - 1:
                         raise LimitReached(f"this reader fell more than {self._kept} entries behind; join again")
                     entry = self._window[cursor + 1 - self._first_seq]
@@ -192,6 +208,17 @@ class Timeline:
                 await news.wait()
         finally:
             self._readers.discard(news)
+
+    async def _stored(self, after: int) -> list[Entry]:
+        try:
+            stored = await self._store.read(self.session_id, after)
+        except Truncated:
+            if self._forgotten_seq > after:  # meanwhile
+                return []
+            raise
+        if not stored:
+            raise StoreError(f"entries behind {after} of session {self.session_id} are gone")
+        return stored
 
     @property
     def _first_seq(self) -> int:

@@ -28,6 +28,7 @@ from agent.conversation.events import (
     Event,
     Json,
     Played,
+    SessionForget,
     SettingsChanged,
     TextInput,
 )
@@ -257,6 +258,11 @@ def _focus(command: Command, source: str, limits: Limits) -> Event:
     return ControlFocus(event_id=command.event_id, source=source)
 
 
+def _forget(command: Command, source: str, limits: Limits) -> Event:
+    _Said.model_validate(command.payload)
+    return SessionForget(event_id=command.event_id, source=source)
+
+
 def _stop(command: Command, source: str, limits: Limits) -> Event:
     reply_id = _Stop.model_validate(command.payload).reply_id
     return ControlStop(event_id=command.event_id, source=source, reply_id=reply_id)
@@ -306,5 +312,6 @@ _MAKERS: Mapping[str, Callable[[Command, str, Limits], Event | None]] = {
     "control.confirm": _confirm,
     "device.cut": _cut,
     "settings.changed": _changes,
+    "session.forget": _forget,
     HEARTBEAT: _heartbeat,
 }

@@ -302,3 +302,17 @@ test('rows of the timeline know their family and fit one line', () => {
   assert.deepEqual(families, ['session', 'user', 'agent', 'output', 'interruption', 'action', 'fault', 'fault']);
   assert.equal(summarise({ reply_id: 'r1', sample: 24000, text: 'hi', understood: true }), '“hi” · sample 0.50 s · understood');
 });
+
+test('what is forgotten leaves the page, and what follows stands alone', () => {
+  const before = play(ANSWER);
+  const forgotten = play([['session.forgotten', { session_id: 's1', turns: 1, replies: 1 }]], before);
+  assert.deepEqual(forgotten.transcript.items.map(({ kind }) => kind), ['note']);
+  assert.match(forgotten.transcript.items[0].text, /forgotten.*Notes, lists and timers stay/);
+  assert.equal(forgotten.playback, '');
+  assert.deepEqual(forgotten.log.rows.map(({ type }) => type), ['session.forgotten']);
+  assert.ok(!JSON.stringify({ ...forgotten, connection: null }).includes('noon'));
+  const again = reduce(forgotten, { kind: 'entry', entry: forgotten.log.rows[0].entry });
+  assert.equal(again, forgotten, 'a repeat changes nothing');
+  const on = play([['turn.start', { turn_id: 't2' }], ['turn.end', { turn_id: 't2', text: 'hello', understood: true }]], forgotten);
+  assert.deepEqual(users(on).map(({ text }) => text), ['hello']);
+});

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 
@@ -14,6 +14,7 @@ from agent.thinking.tools import (
     arithmetic,
     clock,
     dates,
+    forgetting,
     mail,
     notes,
     preferences,
@@ -30,7 +31,7 @@ from agent.thinking.tools.skill import Kit, Skill, SkillTool
 
 SKILLS: tuple[Skill, ...] = (
     talk.SKILL, recall.SKILL, preferences.SKILL, timers.SKILL, clock.SKILL, dates.SKILL, units.SKILL, arithmetic.SKILL,
-    appointments.SKILL, todo.SKILL, notes.SKILL, mail.SKILL,
+    appointments.SKILL, todo.SKILL, notes.SKILL, mail.SKILL, forgetting.SKILL,
 )  # fmt: skip
 OF_PEOPLE = (mail.SKILL.name, appointments.SKILL.name)
 """Skills whose sentences name people whom the user knows."""
@@ -49,10 +50,14 @@ _CONTRACTED = {
 
 
 def builtin_tools(
-    memory: Memory, timers_: Timers, libraries: Libraries, office: Office | None = None
+    memory: Memory,
+    timers_: Timers,
+    libraries: Libraries,
+    office: Office | None = None,
+    forget: Callable[[str], None] | None = None,
 ) -> list[SkillTool]:
-    """Every tool of every skill; those of e-mail and calendar only with an `office`."""
-    kit = Kit(memory, timers_, libraries, office)
+    """Every tool of every skill; those of e-mail and calendar only with an `office`, forgetting only with `forget`."""
+    kit = Kit(memory, timers_, libraries, office, forget)
     return [tool for skill in SKILLS for tool in skill.tools(kit)]
 
 

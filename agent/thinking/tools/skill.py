@@ -96,6 +96,8 @@ class Kit:
     libraries: Libraries
     office: Office | None = None
     """Without one there are no tools for e-mail and the calendar."""
+    forget: Callable[[str], None] | None = None
+    """Asks the session of this id to forget what was said; raises `ToolError`. Without it no session can."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def test_every_command():
     assert parse("text.input", {"text": " hello "}) == events.TextInput(**common, text="hello")
     assert parse("control.talk", {"on": True}) == events.ControlTalk(**common, on=True)
     assert parse("control.done", {}) == events.ControlDone(**common)
+    assert parse("session.forget", {}) == events.SessionForget(**common)
     assert parse("control.stop", {}) == events.ControlStop(**common)
     assert parse("control.stop", {"reply_id": "r1"}) == events.ControlStop(**common, reply_id="r1")
     card = events.ControlConfirm(**common, action_id="r1:c1", accept=False)
@@ -44,6 +45,7 @@ def test_every_command():
 
 COMMANDS = {
     "text.input": {"text": "hello"}, "control.talk": {"on": True}, "control.done": {}, "control.stop": {},
+    "session.forget": {},
     "control.confirm": {"action_id": "r1:c1", "accept": True}, "device.cut": {},
     "settings.changed": {"changes": {"vad.onset_ms": 80}}, "device.joined": {},
 }  # fmt: skip

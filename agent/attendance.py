@@ -1,0 +1,35 @@
+"""Which devices are here, as the facts that said so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink, Event, SessionClosed, SessionResumed
+
+
+class Attendance:
+    """A fold over facts. `facts` are what tells a conversation that begins anew who is here."""
+
+    def __init__(self) -> None:
+        self._joined: dict[str, DeviceJoined] = {}
+        self._cut_off: dict[str, DeviceLink] = {}
+
+    def apply(self, fact: Event) -> None:
+        match fact:
+            case DeviceJoined():
+                self._joined[fact.device_id] = fact
+            case DeviceLeft():
+                self._joined.pop(fact.device_id, None)
+                self._cut_off.pop(fact.device_id, None)
+            case DeviceLink():
+                self._cut_off.pop(fact.device_id, None)
+                if not fact.control:
+                    self._cut_off[fact.device_id] = fact
+            case SessionResumed() | SessionClosed():
+                self._joined.clear()
+                self._cut_off.clear()
+
+    def facts(self, live_id: str) -> list[Event]:
+        """To be posted again, under ids of their own; the device with the focus comes last, and so has it again."""
+        joined = sorted(self._joined.values(), key=lambda fact: fact.device_id == live_id)
+        return [replace(fact, event_id="") for fact in (*joined, *self._cut_off.values())]
