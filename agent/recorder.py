@@ -12,6 +12,7 @@ import logging
 import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,16 @@ class _Lane:
         self._parts.append(pcm)
         self.end += len(pcm)
         self.held += len(pcm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """`forget`: delete what there is first. `start_us`: where the recording begins, in session time. `pcm`: shape
+    (samples, 2)."""
+
+    forget: bool
+    start_us: int
+    pcm: Pcm
 
 
 class Recorder:
@@ -119,31 +130,32 @@ class Recorder:
             thread.submit(self._close)
             thread.shutdown()
 
-    def _taken(self, late: int) -> tuple[int, Pcm]:
-        """Where the file begins, in session microseconds, and what is to be written, shape (samples, 2)."""
+    def _taken(self, late: int) -> _Block:
+        """What is to be done next, all of it from one moment: what was forgotten is never written behind."""
+        forget, self._forget = self._forget, False
         if self._start_us is None or self._failed:
-            return 0, np.zeros((0, CHANNELS), np.int16)
+            return _Block(forget, 0, np.zeros((0, CHANNELS), np.int16))
         until = self._place() - late
         for lane in (self._user, self._agent):
             lane.pad(until)
         samples = min(self._user.held, self._agent.held)
         if samples > MAX_HELD_S * RATE:
             self._fail(f"more than {MAX_HELD_S} s wait to be written")
-        return self._start_us, np.stack([self._user.take(samples), self._agent.take(samples)], axis=1)
+        pcm = np.stack([self._user.take(samples), self._agent.take(samples)], axis=1)
+        return _Block(forget, self._start_us, pcm)
 
-    def _write(self, taken: tuple[int, Pcm]) -> None:
-        start_us, block = taken
+    def _write(self, block: _Block) -> None:
+        pcm = block.pcm
         try:
-            if self._forget:
+            if block.forget:
                 self._close()
                 self._recordings.delete(self._session_id)
-                self._forget = False
-            if len(block) and self._file is None:
-                path = self._recordings.new(self._session_id, start_us // 1_000)
+            if len(pcm) and self._file is None:
+                path = self._recordings.new(self._session_id, block.start_us // 1_000)
                 self._file = wave.open(str(path), "wb")  # noqa: SIM115 - it stays open for the whole conversation
                 self._file.setparams((CHANNELS, 2, RATE, 0, "NONE", ""))
-            if self._file is not None and len(block):
-                self._file.writeframes(block.tobytes())  # with the header, so that a killed process leaves a whole file
+            if self._file is not None and len(pcm):
+                self._file.writeframes(pcm.tobytes())  # with the header, so that a killed process leaves a whole file
         except (OSError, StoreError) as error:
             self._fail(str(error))
 

@@ -274,6 +274,7 @@ def test_the_audio_goes_too_and_what_comes_behind_is_recorded(virtually: Callabl
         assert before.duration_ms > 5_000
         call.post(SessionForget(source="device:d1"))
         await play(call, 1.5)
+        assert types(call)[0] == "session.forgotten"
         assert not before.path.exists()
         await says(call, "what is two plus two")
         [after] = app.recordings.parts(call.session_id)
