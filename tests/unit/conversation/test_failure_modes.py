@@ -316,3 +316,27 @@ def test_a_stop_meant_for_one_reply_does_not_touch_the_next():
     assert script.post(e.ControlStop(reply_id="r1", source="device:d1")) == []
     script.post(e.ControlStop(reply_id="r2", source="device:d1"))
     assert [done.reply_id for done in script.all(d.ReplyDone)] == ["r1", "r2"]
+
+
+# ── a link that is half dead ─────────────────────────────────────────────────────────────
+
+
+def test_a_link_with_media_and_without_commands_is_interrupted_by_voice_and_starts_nothing():
+    script = Script().speaking()
+    script.post(e.DeviceLink(device_id="d1", control=False))
+    script.starts().partial("no wait stop").voiced(400)
+    assert script.one(d.PlaybackStop).heard_text == "One two"
+    script.stops(400).wait(20).final("set a timer").wait(1_000).calls("c1", "write").done()
+    assert script.none(d.ActionProposed, d.ActionStarted)
+    script.post(e.DeviceLink(device_id="d1", control=True))
+    assert script.one(d.ActionStarted), "held, not lost"
+
+
+def test_a_link_with_commands_and_without_media_confirms_nothing_that_was_not_heard():
+    script = Script().types("mail anna").calls("c1", "write", risk="high", proposal="Send it.").done().synthesised()
+    script.wait(REPLIES.stalled_ms + REPLIES.dead_air_ms)
+    assert script.one(d.ReplyDone).outcome == "failed"
+    assert script.one(d.ActionRejected).action_id == "r1:c1"
+    script.types("yes")
+    assert script.none(d.ActionConfirmed, d.ActionStarted)
+    assert script.model.text == "yes", "and is answered"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from tests.unit.conversation.script import Script, names
@@ -104,3 +106,12 @@ def test_what_was_not_heard_is_context_too():
     script.types("go on")
     assert script.model.context[-1] == script.one(d.PlaybackStop).event_id
     assert script.one(d.PlaybackStop).unheard_text == "three four five six."
+
+
+@pytest.mark.parametrize("source", ["device:d1", "api"])
+def test_a_stop_by_voice_and_one_by_hand_climb_the_same_rungs(source: str):
+    by_hand, by_voice = Script().speaking(), Script().speaking()
+    by_hand.post(e.ControlStop(source=source))
+    by_voice.starts().partial("stop").voiced(400)
+    assert names(by_voice.step) == [*names(by_hand.step), "turn.start"]
+    assert by_hand.one(d.PlaybackStop).heard_text == by_voice.one(d.PlaybackStop).heard_text == "One two"
