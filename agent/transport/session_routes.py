@@ -5,7 +5,8 @@
     POST   /sessions/ID/commands      {"event_id", "type", "payload"} as over a data channel → {"event_id", "seq"} once
                                       it is durable; the same id again does nothing more, and is answered the same
     POST   /sessions/ID/tokens        {"scopes": ["watch"], "valid_s": 3600} → 201, a token that allows no more than
-                                      that: for a link to watch, to confirm, or to talk
+                                      that: for a link to watch, to confirm, or to talk. "renews": true: it lets in
+                                      for so long, and who has come in stays
     DELETE /sessions/ID/tokens/GRANT  revoke it, and what was minted from it → 204
 
 All but the first need the conversation's Session-Token, as a header or ?session_token=. Whatever is asked with
@@ -44,11 +45,15 @@ _GRANT_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8})*")
 
 
 class Minting(BaseModel):
-    """What a token for somebody else is to allow, and for how long."""
+    """What a token for somebody else is to allow, and for how long.
+
+    `renews`: it lets somebody in for so long, and who has come in stays.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = ["watch"]
     valid_s: Annotated[int, Field(ge=1, le=YEAR_S)] = DAY_S
+    renews: bool = False
 
 
 class SessionRoutes:
@@ -118,7 +123,7 @@ class SessionRoutes:
         except ValidationError as error:
             raise WireError('the body must be JSON like {"scopes": ["watch"], "valid_s": 3600}') from error
         key, now_s = self._reception.key, self._reception.now_s()
-        token = key.mint(grant, wanted.scopes, now_s, wanted.valid_s)
+        token = key.mint(grant, wanted.scopes, now_s, wanted.valid_s, renews=wanted.renews)
         minted = key.check(token, now_s)
         revoke = f"/sessions/{session_id}/tokens/{minted.name}"
         told = Minted(token=token, scopes=sorted(minted.scopes), expires_s=minted.expires_s, revoke=revoke)

@@ -11,6 +11,10 @@ its own token, and none has to be looked up.
     talk      microphone, text, stop, settings: all that steers; who may talk can say "yes", and so may confirm
     confirm   answer the card of a proposed action
     watch     see and do nothing; every token allows it
+
+A session's own token is renewed at each connection. One that was minted ends when it was said to, and so does the
+connection that it let in; unless it `renews` (the letter r): then that is how long it lets somebody in, and who has
+come in goes on as if the token were the session's own.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -40,6 +44,7 @@ INCLUDED: dict[Scope, frozenset[Scope]] = {
     "watch": frozenset(("watch",)),
 }
 """What each scope allows."""
+RENEWS = "r"
 KEY_BYTES = 32
 MAX_CHARS = 200
 MAX_DEPTH = 4
@@ -62,6 +67,7 @@ class Grant:
     scopes: frozenset[Scope] = ALL_SCOPES
     name: str = "00000000"
     expires_s: int = 0
+    renews: bool = True
 
     @property
     def minted(self) -> bool:
@@ -92,20 +98,21 @@ class TokenKey:
         return self._sign(Grant(session_id, allowed, secrets.token_hex(4), int(now_s + valid_s)))
 
     def renew(self, grant: Grant, now_s: float, valid_s: float) -> str:
-        """The same for longer, unless it was minted: such a one ends when it was said to."""
-        expires_s = grant.expires_s if grant.minted else int(now_s + valid_s)
-        return self._sign(Grant(grant.session_id, grant.scopes, grant.name, expires_s))
+        """The same for longer, if it is one that renews."""
+        return self._sign(replace(grant, expires_s=int(now_s + valid_s)) if grant.renews else grant)
 
-    def mint(self, grant: Grant, scopes: Iterable[Scope], now_s: float, valid_s: float) -> str:
+    def mint(self, grant: Grant, scopes: Iterable[Scope], now_s: float, valid_s: float, *, renews: bool = False) -> str:
         """A token that allows no more than `grant`, for no longer. Raises `ScopeNeeded`, `TokenRefused`."""
         grant.require("talk")
+        if renews and not grant.renews:
+            raise TokenRefused("this session token ends at its time, and so does what is minted from it")
         allowed: frozenset[Scope] = frozenset().union(*(INCLUDED[scope] for scope in scopes))
         for scope in sorted(allowed):
             grant.require(scope)
         if grant.name.count("-") + 1 >= MAX_DEPTH:
             raise TokenRefused("this session token was passed on too often: ask for one from who has the conversation")
-        name = f"{grant.name}-{secrets.token_hex(4)}"
-        return self._sign(Grant(grant.session_id, allowed, name, min(grant.expires_s, int(now_s + valid_s))))
+        name, expires_s = f"{grant.name}-{secrets.token_hex(4)}", min(grant.expires_s, int(now_s + valid_s))
+        return self._sign(Grant(grant.session_id, allowed, name, expires_s, renews))
 
     def revoke(self, grant: Grant, name: str) -> None:
         """End the token of this name, which is `grant`'s own or was minted from it, and all minted from that one;
@@ -120,7 +127,7 @@ class TokenKey:
         if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[5]):
             raise TokenRefused("this session token is not one of this server: begin a new conversation")
         scopes = frozenset(SCOPES[letter] for letter in form[3] if letter in SCOPES)
-        grant = Grant(form[1], scopes, form[2], int(form[4]))
+        grant = Grant(form[1], scopes, form[2], int(form[4]), RENEWS in form[3])
         if grant.expires_s < now_s:
             raise TokenRefused("this session token has expired: begin a new conversation")
         if self._revocations.covers(grant.session_id, grant.name):
@@ -131,11 +138,11 @@ class TokenKey:
         """Why a connection with this token, let in before, must end; empty when it need not. Raises `StoreError`."""
         if self._revocations.covers(grant.session_id, grant.name):
             return REVOKED
-        return EXPIRED if grant.minted and grant.expires_s < now_s else ""
+        return EXPIRED if not grant.renews and grant.expires_s < now_s else ""
 
     def _sign(self, grant: Grant) -> str:
         letters = "".join(letter for letter, scope in SCOPES.items() if scope in grant.scopes)
-        text = f"v2.{grant.session_id}.{grant.name}.{letters}.{grant.expires_s}"
+        text = f"v2.{grant.session_id}.{grant.name}.{letters}{RENEWS * grant.renews}.{grant.expires_s}"
         return f"{text}.{self._mac(text)}"
 
     def _mac(self, text: str) -> str:

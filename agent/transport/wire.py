@@ -129,6 +129,7 @@ COMMANDS: Mapping[str, type[BaseModel]] = {
     "device.cut": _Cut,
     "device.joined": _Joined,
     "settings.changed": _Changes,
+    "session.forget": _Said,
     HEARTBEAT: _Said,
 }
 """What each command's payload is."""

@@ -9,15 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import ScopeNeeded, TokenRefused
-from agent.transport.session_token import KEY_BYTES, TokenKey
+from agent.transport.session_token import KEY_BYTES, Scope, TokenKey
 
 KEY = TokenKey(bytes(range(KEY_BYTES)))
 TOKEN = KEY.issue("abc123", 1_000, 60, "w")
 LETTERS = string.ascii_letters + string.digits + "._-"
 SCOPES = st.sampled_from(("talk", "watch", "confirm"))
-STEPS = st.lists(
-    st.tuples(st.integers(0, 9), st.lists(SCOPES, min_size=1, max_size=3), st.integers(1, 100)), max_size=8
-)
+STEP = st.tuples(st.integers(0, 9), st.lists(SCOPES, min_size=1, max_size=3), st.integers(1, 100), st.booleans())
+STEPS = st.lists(STEP, max_size=8)
 
 
 def taken(token: str, now_s: float = 1_000, key: TokenKey = KEY) -> bool:
@@ -37,7 +36,7 @@ def test_no_edit_of_a_token_is_taken(data: st.DataObject) -> None:
 
 
 @given(st.text(max_size=250))
-@example(TOKEN.replace(".w.", ".twc."))
+@example(TOKEN.replace(".wr.", ".twcr."))
 @example(TOKEN.replace(".1060.", ".9060."))
 @example(TOKEN.rpartition(".")[0] + ".")
 def test_nothing_that_anybody_makes_up_is_taken(token: str) -> None:
@@ -52,19 +51,20 @@ def test_a_token_is_taken_until_it_expires(issued_s: int, valid_s: int, now_s: i
 @settings(max_examples=100)
 @given(STEPS, st.integers(0, 9))
 def test_passing_on_never_gives_more_and_revoking_takes_all_of_it(
-    steps: list[tuple[int, list[str], int]], revoked: int
+    steps: list[tuple[int, list[Scope], int, bool]], revoked: int
 ) -> None:
     """Tokens minted from each other in any order: each from an earlier one."""
     key = TokenKey(bytes(KEY_BYTES))
     tokens = [key.issue("s", 0, 50)]
     parents = [0]
-    for parent, scopes, valid_s in steps:
+    for parent, scopes, valid_s, renews in steps:
         parent %= len(tokens)
         with suppress(ScopeNeeded, TokenRefused):
-            tokens.append(key.mint(key.check(tokens[parent], 0), scopes, 0, valid_s))  # type: ignore[arg-type]
+            tokens.append(key.mint(key.check(tokens[parent], 0), scopes, 0, valid_s, renews=renews))
             parents.append(parent)
     grants = [key.check(token, 0) for token in tokens]
     for grant, parent in zip(grants, parents, strict=True):
+        assert grants[parent].renews or not grant.renews
         assert grant.scopes <= grants[parent].scopes
         assert grant.expires_s <= grants[parent].expires_s
         assert key.check(key.renew(grant, 0, 0), 0).scopes == grant.scopes

@@ -61,6 +61,7 @@ def test_every_command_is_described():
         (command("device.joined", time_zone="no such zone!"), False),
         (command("settings.changed", changes={"vad.onset_ms": 80}), True),
         (command("settings.changed", changes={}), False),
+        (command("session.forget"), True),
         (command("heartbeat"), True),
         ({"event_id": "command-0001", "type": "heartbeat"}, True),
         ({"event_id": "short", "type": "heartbeat"}, False),

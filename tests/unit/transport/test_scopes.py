@@ -28,6 +28,7 @@ PAYLOADS = {
     "control.confirm": {"action_id": "a1", "accept": True},
     "device.cut": {},
     "settings.changed": {"changes": {"tts.speed": 1.5}},
+    "session.forget": {},
     "heartbeat": {},
     "device.joined": {},
 }
@@ -281,6 +282,31 @@ def test_one_revoked_by_another_process_is_cut_soon_and_one_that_expired_too(fak
             assert "expired" in visiting.messages[-1]["payload"]["reason"]
 
     served(body, sessions, key=key)
+
+
+def test_who_came_in_by_a_link_that_renews_stays_longer_than_it_lasts(fakes, monkeypatch):
+    now_s = [1_000]
+    monkeypatch.setattr(Reception, "now_s", lambda self: now_s[0])
+    monkeypatch.setattr(peers, "TOKENS_S", 0.02)
+    sessions = fakes.Sessions()
+
+    async def body(client, app):
+        hello, _ = await begun(client)
+        path = f"/sessions/{hello['session_id']}/tokens"
+        wish = {"scopes": ["talk"], "valid_s": 600, "renews": True}
+        link = (await client.post(path, json=wish, headers=_own(hello))).json()
+        async with reading(client, hello["events"], Session_Token=link["token"]) as reader:
+            now_s[0] += 601
+            late = await client.get(hello["events"], headers={"Session-Token": link["token"]})
+            assert error_of(late) == (403, "session.token")
+            await asyncio.sleep(0.1)
+            assert not reader.ended.is_set()
+            inside = reader.hello["token"]
+        async with reading(client, hello["events"], Session_Token=inside) as again:
+            assert (await client.delete(link["revoke"], headers=_own(hello))).status_code == 204
+            await asyncio.wait_for(again.ended.wait(), 5)
+
+    served(body, sessions)
 
 
 def test_a_link_to_a_conversation_that_is_over_begins_no_other(fakes):

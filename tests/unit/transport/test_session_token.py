@@ -57,6 +57,22 @@ def test_a_renewed_token_is_the_same_for_longer_and_a_minted_one_is_not():
     assert KEY.check(KEY.renew(minted, 1_020, 60), 1_020) == minted
 
 
+def test_a_link_that_renews_lets_in_for_a_while_and_who_came_in_stays():
+    own = KEY.check(TOKEN, 1_000)
+    link = KEY.mint(own, ["talk"], 1_000, 10, renews=True)
+    with pytest.raises(TokenRefused, match="expired"):
+        KEY.check(link, 1_011)
+    inside = KEY.check(KEY.renew(KEY.check(link, 1_005), 1_005, 3_600), 1_005)
+    assert (inside.expires_s, inside.scopes) == (4_605, own.scopes)
+    assert KEY.ended(KEY.check(link, 1_005), 9_999) == ""
+    watching = KEY.check(KEY.mint(inside, ["watch"], 1_005, 10), 1_005)
+    assert not watching.renews
+    KEY.revoke(own, inside.name)
+    assert KEY.ended(inside, 1_005) == REVOKED
+    with pytest.raises(TokenRefused, match="ends at its time"):
+        KEY.mint(KEY.check(KEY.mint(own, ["talk"], 1_000, 10), 1_000), ["talk"], 1_000, 5, renews=True)
+
+
 def test_a_minted_token_allows_what_was_asked_and_no_more_than_its_maker_has():
     own = KEY.check(TOKEN, 1_000)
     allowed = {
