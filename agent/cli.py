@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from agent.clock import utc_now
 from agent.config.load import Loaded, load, values_of
 from agent.errors import AgentError, AudioError, EngineError, SettingsError, StoreError, first_of
 
@@ -90,16 +91,23 @@ def _main(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    lan: Annotated[bool, typer.Option("--lan", help="For the phones and computers of this network, too.")] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Start the agent and print the URL to open."""
+    from agent import lan as network
     from agent.serving import run_server
 
     flags = [f"server.host={host}"] if host is not None else []
     flags += [f"server.port={port}"] if port is not None else []
-    loaded = settings_of(config, [*(overrides or []), *flags])
-    asyncio.run(run_server(loaded.settings, config or CONFIG, Console()))
+    given = [*(overrides or []), *flags]
+    settings, here = settings_of(config, given).settings, None
+    if lan:
+        folder = settings.timeline.path.with_name("voice-agent-lan")
+        here = network.prepare(folder, network.address(), utc_now())
+        settings = settings_of(config, [*given, *here.overrides(settings.server)]).settings
+    asyncio.run(run_server(settings, config or CONFIG, Console(), here))
 
 
 @main.command()

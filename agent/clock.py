@@ -72,6 +72,11 @@ class Clock:
             await asyncio.sleep(time.perf_counter() - started)
 
 
+def utc_now() -> datetime:
+    """The wall time, for what runs outside an event loop."""
+    return datetime.now(UTC)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time moves only when nothing is left to run.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import segno
 from rich.console import Console
 
 from agent.app import App
@@ -16,9 +19,10 @@ from agent.config.change import with_changes
 from agent.config.load import save
 from agent.conversation.events import Json
 from agent.errors import SettingsError
+from agent.lan import Lan
 from agent.settings import Settings
 from agent.transport.http import create_app
-from agent.transport.server import listen, serve
+from agent.transport.server import check_tls, listen, serve
 
 
 def web_folder() -> Path:
@@ -53,17 +57,17 @@ def closing_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-async def run_server(settings: Settings, config: Path, console: Console) -> None:
+async def run_server(settings: Settings, config: Path, console: Console, lan: Lan | None = None) -> None:
     """Serve until stopped. Raises `AgentError` when something it needs is not there."""
     server = settings.server
+    check_tls(server)
     listen(server.host, server.port).close()  # before the engines take their seconds to load
     console.print("Loading the engines …", style="dim")
     with closing_on_sigterm():
-        await _serve(settings, config, console)
+        await _serve(settings, config, console, lan)
 
 
-async def _serve(settings: Settings, config: Path, console: Console) -> None:
-    server = settings.server
+async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | None) -> None:
     async with App(settings) as app:
 
         def keep(changes: Mapping[str, Json]) -> Settings:
@@ -80,6 +84,30 @@ async def _serve(settings: Settings, config: Path, console: Console) -> None:
         def ready(url: str) -> None:
             names = ", ".join(f"{kind} {name}" for kind, name in app.engines.names.items())
             console.print(f"Engines: {names}.", style="dim")
-            console.print(f"Open [bold]{url}[/bold] and talk. Ctrl-C stops it.")
+            if lan is None:
+                console.print(f"Open [bold]{url}[/bold] and talk. Ctrl-C stops it.")
+            else:
+                invite(console, lan, settings.server.token, urlsplit(url).port or 0)
 
-        await serve(web, server.host, server.port, ready, settings.limits.message_bytes)
+        await serve(web, settings.server, ready, settings.limits.message_bytes)
+
+
+def invite(console: Console, lan: Lan, token: str, port: int) -> None:
+    """Say how other devices of the network get here. The token is shown on a terminal only: a log keeps no secret."""
+    page = f"https://{lan.address}:{port}/"
+    if console.is_terminal:
+        link = f"{page}?token={token}"
+        shown = io.StringIO()
+        segno.make(link).terminal(shown, compact=True)
+        console.print(shown.getvalue(), markup=False, highlight=False)
+    else:
+        link = f"{page}?token=… (the token is in {lan.certificate.with_name('token')})"
+    console.print(
+        "The browser will warn, since this machine signed its certificate itself: nobody else vouches for it. See that "
+        f"the SHA-256 fingerprint it shows is\n{lan.fingerprint}\nand go on to the page.",
+        style="dim",
+        highlight=False,
+        soft_wrap=True,
+    )
+    here = "here or on any device of this network"
+    console.print(f"Open [bold]{link}[/bold] {here}, and talk. Ctrl-C stops it.", soft_wrap=True)

@@ -31,6 +31,10 @@ class Server(_Table):
     """stun: and turn: URLs (`turn:user:password@host:port`)."""
     ice_addresses: tuple[str, ...] = ("127.0.0.1",)
     """Local addresses offered to peers; empty offers every interface."""
+    tls_certificate: str = ""
+    """A PEM file: the page is served over HTTPS. Empty: over HTTP, for this machine or a TLS proxy."""
+    tls_key: str = ""
+    """The PEM file of its private key."""
 
 
 class Limits(_Table):

@@ -92,6 +92,7 @@ const view = new View({
   talk: pressTalk,
   done: () => call?.send('control.done'),
   confirm: (action_id, accept) => call?.send('control.confirm', { action_id, accept }),
+  link: () => server.link(membership.kept.sessionId, membership.kept.token),
   focus: () => call?.send('control.focus'),
   stop,
   mute: () => (state.microphone.state === 'on' ? setMuted(!state.muted) : void openMicrophone(microphone.deviceId)),
@@ -476,6 +477,12 @@ Object.assign(window, { voiceAgent: {
 } });
 
 document.getElementById('unloaded')?.remove();
-if (membership.waits) void connect(membership.kept.microphone);
+const invitation = new URLSearchParams(location.hash.slice(1)).get('join');
+if (invitation) {
+  membership.join(invitation);
+  history.replaceState(null, '', location.pathname + location.search);
+  notify('join', 'Start talking, or type, to go on with your conversation here.', '', 'info');
+}
+if (membership.waits && !invitation) void connect(membership.kept.microphone);
 else loadConfig().catch((error) => dispatch(local('connection', { phase: 'failed', transport: '', message: messageOf(error) })));
 draw();

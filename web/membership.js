@@ -40,6 +40,11 @@ export class Membership {
     this.keep({ sessionId: '', token: '', epoch: 0 });
   }
 
+  /** The next call is this conversation. @param {string} token of a link */
+  join(token) {
+    this.keep({ sessionId: '', token, epoch: 0 });
+  }
+
   /** What the page shows of it does not count any more: the next call asks for it from its first entry on. */
   reread() {
     this.keep({ sessionId: '' });

@@ -18,6 +18,7 @@ import { serverError, unreachable } from './wire.js';
 
 const CONFIG_MS = 5_000;
 const PROBE_MS = 1_000;
+const LINK_S = 86_400;
 
 const TABLES = /** @type {const} */ (['browser', 'vad', 'endpointing', 'interruption', 'tts']);
 
@@ -67,6 +68,24 @@ export class Server {
     } catch (error) {
       return error instanceof TypeError;
     }
+  }
+
+  /** A link to this page that brings another device into a conversation. @param {string} sessionId @param {string} sessionToken
+   * @returns {Promise<import('./view_link.js').Link>} rejects with a ServerError */
+  async link(sessionId, sessionToken) {
+    const wanted = JSON.stringify({ scopes: ['talk', 'confirm'], valid_s: LINK_S });
+    const minted = await this.post(`sessions/${sessionId}/tokens`, wanted, { 'Session-Token': sessionToken });
+    const link = new URL(this.base);
+    if (this.token) link.searchParams.set('token', this.token);
+    link.hash = `join=${(await minted.json()).token}`; // what is behind the # is sent to nobody
+    return { href: link.href, code: await (await this.post('qr', link.href)).text(), hours: LINK_S / 3_600 };
+  }
+
+  /** @param {string} path @param {string} body @param {Record<string, string>} [more] */
+  async post(path, body, more = {}) {
+    const response = await fetch(this.url(path), { method: 'POST', headers: this.headers(more), body }).catch(unreachable);
+    if (!response.ok) throw await serverError(response);
+    return response;
   }
 
   /** @param {Record<string, boolean | number>} changes */

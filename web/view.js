@@ -7,6 +7,7 @@ import { FiguresView } from './view_figures.js';
 import { LatencyView, TimelineView } from './view_panel.js';
 import { ProposalView } from './view_proposal.js';
 import { DevicesView } from './view_devices.js';
+import { LinkView } from './view_link.js';
 import { SettingsView } from './view_settings.js';
 import { TranscriptView } from './view_transcript.js';
 
@@ -21,6 +22,7 @@ import { TranscriptView } from './view_transcript.js';
  * @property {() => void} done
  * @property {(actionId: string, accept: boolean) => void} confirm the card of a proposed action
  * @property {() => void} focus talk and listen on this device
+ * @property {() => Promise<import('./view_link.js').Link>} link to this conversation, for another device
  * @property {() => void} stop
  * @property {() => void} mute
  * @property {(text: string) => void} say
@@ -48,6 +50,7 @@ export class View {
     this.transcript = new TranscriptView();
     this.proposal = new ProposalView((actionId, accept) => handlers.confirm(actionId, accept));
     this.devicesHere = new DevicesView(() => handlers.focus());
+    this.link = new LinkView(handlers.link);
     this.timeline = new TimelineView();
     this.latency = new LatencyView();
     this.figures = new FiguresView();
@@ -157,6 +160,7 @@ export class View {
     if (state.transcript !== last?.transcript || state.connection !== last?.connection) this.transcript.render(state.transcript.items, connected);
     if (state.proposal !== last?.proposal) this.proposal.render(state.proposal);
     if (state.presence !== last?.presence || state.deviceId !== last?.deviceId || state.connection !== last?.connection) this.devicesHere.render(state.presence, state.deviceId, connected);
+    if (state.connection !== last?.connection) this.link.render(connected);
     if (state.log !== last?.log) this.timeline.render(state.log);
     if (state.latency !== last?.latency) this.latency.render(state.latency);
     if (state.figures !== last?.figures) this.figures.render(state.figures);

@@ -50,7 +50,7 @@ def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
         outward.flush()
 
 
-NICENESS = 19
+NICENESS = 10
 
 
 def main() -> None:

@@ -19,7 +19,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.settings import Server
 
-GUARDED = ("/calls", "/offer", "/config.json", "/settings", "/ws", "/sessions", "/openapi.json", "/asyncapi.json")
+GUARDED = (
+    "/calls",
+    "/offer",
+    "/config.json",
+    "/settings",
+    "/ws",
+    "/sessions",
+    "/qr",
+    "/openapi.json",
+    "/asyncapi.json",
+)
 """Paths that need the token; others are the page's own files and /healthz."""
 
 SECURITY_HEADERS = {

@@ -63,6 +63,7 @@ from agent.transport.notices import Refused
 from agent.transport.openapi import described
 from agent.transport.peers import PeerTable
 from agent.transport.port import Sessions
+from agent.transport.qr import draw
 from agent.transport.reception import Reception
 from agent.transport.session_routes import Minting, SessionRoutes
 from agent.transport.session_token import TokenKey
@@ -293,6 +294,7 @@ def create_app(
         ("GET", "/config.json", handlers.config),
         ("PUT", "/settings", handlers.put_settings),
         ("GET", "/healthz", handlers.health),
+        ("POST", "/qr", draw),
         ("POST", "/sessions", routes.begin),
         ("GET", "/sessions/{session_id}/events", routes.events),
         ("POST", "/sessions/{session_id}/commands", routes.command),

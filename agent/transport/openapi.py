@@ -111,6 +111,7 @@ def described(offer: type[BaseModel], minting: type[BaseModel]) -> dict[str, dic
         "config": _route("What a page needs to know", 200),
         "put_settings": _route("Save settings", 200, None, settings),
         "health": _route("How many sessions there are, and how punctual the audio of each is", 200),
+        "draw": _route("A QR code of a link", 200, "image/svg+xml", {"text/plain": {"schema": {"type": "string"}}}),
         "begin": _route("Begin a conversation, or come back to one", 201, Hello, None, _DEVICE),
         "events": _route("The timeline, on and on", 200, "text/event-stream", None, (*_DEVICE, "Last-Event-ID")),
         "command": _route("Say or ask something", 200, Taken, command, ("Session-Token", "Device-Id")),

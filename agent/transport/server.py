@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import closing
 
@@ -12,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from agent.errors import SettingsError
+from agent.settings import Server
 from agent.transport.peers import SHUTDOWN, PeerTable
 from agent.transport.websocket import MAX_AUDIO_BYTES
 
@@ -47,8 +49,23 @@ def listen(host: str, port: int) -> socket.socket:
         raise SettingsError(f"server.host {host} cannot be listened on: {error.strerror or error}") from error
 
 
+def check_tls(server: Server) -> None:
+    """Raises `SettingsError` for a certificate that cannot be served."""
+    if bool(server.tls_certificate) != bool(server.tls_key):
+        raise SettingsError("server.tls_certificate and server.tls_key go together: set both, or none")
+    if not server.tls_certificate:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_certificate, server.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"the certificate {server.tls_certificate} with the key {server.tls_key} cannot be used "
+            f"({error.strerror or error}): give PEM files that belong together"
+        ) from error
+
+
 async def serve(
-    app: FastAPI, host: str, port: int, ready: Callable[[str], None] = lambda url: None, message_bytes: int = 16_384
+    app: FastAPI, settings: Server, ready: Callable[[str], None] = lambda url: None, message_bytes: int = 16_384
 ) -> None:
     """Serve an app of `http.create_app` until SIGINT, SIGTERM or cancellation.
 
@@ -56,7 +73,8 @@ async def serve(
     requests get `GRACE_S`, and the app's lifespan ends. Raises `SettingsError` when the address
     cannot be had. A signal that ended it is raised again afterwards, as uvicorn does.
     """
-    with closing(listen(host, port)) as sock:
+    check_tls(settings)
+    with closing(listen(settings.host, settings.port)) as sock:
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -67,9 +85,11 @@ async def serve(
             ws="websockets-sansio",
             ws_max_size=max(message_bytes, MAX_AUDIO_BYTES) + 1_024,
             timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=settings.tls_certificate or None,
+            ssl_keyfile=settings.tls_key or None,
         )
         server = _Server(config, app.state.peers)
-        url = _url(host, sock.getsockname()[1])
+        url = _url(settings, sock.getsockname()[1])
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[sock]), name="http")
             announcing = tasks.create_task(_announce(server, lambda: ready(url)), name="announce")
@@ -89,6 +109,7 @@ async def _announce(server: uvicorn.Server, ready: Callable[[], None]) -> None:
     ready()
 
 
-def _url(host: str, port: int) -> str:
+def _url(settings: Server, port: int) -> str:
+    host, scheme = settings.host, "https" if settings.tls_certificate else "http"
     shown = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "") else host  # noqa: S104 - only shown
-    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+    return f"{scheme}://[{shown}]:{port}/" if ":" in shown else f"{scheme}://{shown}:{port}/"

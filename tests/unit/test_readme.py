@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 
 from agent.app import App
 from agent.cli import main
-from agent.clock import run_virtual
+from agent.clock import run_virtual, utc_now
 from agent.config.load import load
-from agent.settings import Settings
+from agent.lan import prepare
+from agent.settings import Server, Settings
 from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserContext
 from agent.timeline.codec import loads
 from agent.timeline.sqlite import SqliteStore
@@ -82,10 +83,12 @@ def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voice-agent serve")])
-def test_settings_of_the_serve_commands_are_possible(command: str) -> None:
+def test_settings_of_the_serve_commands_are_possible(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)[2:]
     overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
     flags = [f"server.host={words[i + 1]}" for i, word in enumerate(words) if word == "--host"]
+    if "--lan" in words:
+        flags += prepare(tmp_path, "192.168.7.20", utc_now()).overrides(Server())
     settings = load(None, {}, [*overrides, *flags]).settings
     assert settings.server.token or settings.server.host == "127.0.0.1"
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from agent.settings import Settings
+from agent.settings import Server, Settings
 from agent.transport.http import create_app
 from agent.transport.server import serve
 from agent.transport.session_token import TokenKey
@@ -30,7 +30,7 @@ def served(
         app = create_app(sessions, settings or Settings(), key=key)
         ready = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(serve(app, "127.0.0.1", 0, ready.set_result))
+            serving = tasks.create_task(serve(app, Server(port=0), ready.set_result))
             try:
                 async with httpx.AsyncClient(base_url=await ready, trust_env=False) as client:
                     await body(client, app)

@@ -143,6 +143,7 @@ def test_the_routes(fakes):
         told = {(path, method) for path, methods in document["paths"].items() for method in methods}
         assert told == {
             ("/calls", "post"),
+            ("/qr", "post"),
             ("/calls/{connection_id}", "delete"),
             ("/offer", "post"),
             ("/config.json", "get"),

@@ -288,7 +288,7 @@ def test_serving_says_goodbye_when_it_is_stopped(fakes):
         app = create_app(sessions, Settings(limits=Limits()))
         ready = asyncio.get_running_loop().create_future()
         messages = []
-        serving = asyncio.ensure_future(serve(app, "127.0.0.1", 0, ready.set_result))
+        serving = asyncio.ensure_future(serve(app, Server(port=0), ready.set_result))
         url = await ready
         async with caller() as pc, httpx.AsyncClient(base_url=url.replace("localhost", "127.0.0.1")) as client:
             channel = pc.createDataChannel("events")

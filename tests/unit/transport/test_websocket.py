@@ -37,7 +37,7 @@ def run(body, sessions, settings=None):
         app = create_app(sessions, settings or Settings())
         ready = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(serve(app, "127.0.0.1", 0, ready.set_result))
+            serving = tasks.create_task(serve(app, Server(port=0), ready.set_result))
             try:
                 await body((await ready).replace("http:", "ws:") + "ws", app)
             finally:
