@@ -3,7 +3,7 @@
 A page of another origin must not reach a voice agent on the reader's own machine: neither by
 a form or a fetch (the Origin is checked) nor under a name of its own that resolves to
 127.0.0.1 (DNS rebinding; the Host is checked). Where a token is set, everything but the page's files
-needs it.
+needs it; a session token that was minted for somebody else does instead for what concerns its session.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,6 +32,9 @@ GUARDED = (
     "/asyncapi.json",
 )
 """Paths that need the token; others are the page's own files and /healthz."""
+
+VISITED = ("/calls", "/offer", "/config.json", "/ws", "/sessions")
+"""Of them, those that a guest may see. What is found there, the session token decides."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -69,7 +73,13 @@ def _hostname(netloc: str) -> str:
         return ""
 
 
-def judge(method: str, path: str, query: str, headers: Headers, server: Server) -> Refusal | None:
+Guest = Callable[[str], bool]
+"""Whether this is a session token by which somebody was let into one session, and no other."""
+
+
+def judge(
+    method: str, path: str, query: str, headers: Headers, server: Server, guest: Guest = lambda token: False
+) -> Refusal | None:
     """Why a request must not be answered, or None. WebSockets have the method "WEBSOCKET"."""
     host = headers.get("host", "")
     if is_loopback(server.host) and not _known_host(host, server):
@@ -82,10 +92,12 @@ def judge(method: str, path: str, query: str, headers: Headers, server: Server) 
         return Refusal(
             403, "origin", f"pages of {origin[:100]!r} may not use this server; server.origins lists those that may"
         )
-    guarded = any(_below(path, prefix) for prefix in GUARDED)
-    if server.token and guarded and method != "OPTIONS" and not _has_token(query, headers, server.token):
-        return Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
-    return None
+    if not server.token or method == "OPTIONS" or not any(_below(path, prefix) for prefix in GUARDED):
+        return None
+    visits = any(_below(path, prefix) for prefix in VISITED) and guest(_session_token(query, headers))
+    if visits or _has_token(query, headers, server.token):
+        return None
+    return Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
 
 
 def _below(path: str, prefix: str) -> bool:
@@ -114,12 +126,17 @@ def _has_token(query: str, headers: Headers, token: str) -> bool:
     return any(hmac.compare_digest(one.encode(errors="replace"), token.encode()) for one in offered)
 
 
+def _session_token(query: str, headers: Headers) -> str:
+    return headers.get("session-token") or parse_qs(query, max_num_fields=20).get("session_token", [""])[0]
+
+
 class Gate:
     """ASGI middleware: refuses by `judge`, and adds the security and cross-origin headers."""
 
-    def __init__(self, app: ASGIApp, server: Server) -> None:
+    def __init__(self, app: ASGIApp, server: Server, guest: Guest) -> None:
         self._app = app
         self._server = server
+        self._guest = guest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -129,7 +146,7 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             query = scope.get("query_string", b"").decode("latin-1")
-            refusal = judge(method, scope["path"], query, headers, self._server)
+            refusal = judge(method, scope["path"], query, headers, self._server, self._guest)
         except ValueError:
             refusal = Refusal(400, "request", "the query has too many fields")
         if scope["type"] == "websocket":

@@ -280,7 +280,7 @@ def create_app(
     version = _version()
     app = FastAPI(title="Voice agent", version=version, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.peers = peers
-    app.add_middleware(Gate, server=settings.server)
+    app.add_middleware(Gate, server=settings.server, guest=reception.guest)
     app.add_exception_handler(AgentError, _agent_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agent.errors import LimitReached, TokenRefused
+from agent.errors import LimitReached, StoreError, TokenRefused
 from agent.settings import Settings
 from agent.transport.arrival import Arrival, Wish, arrive, come_back, wish_of
 from agent.transport.peers import PeerTable
@@ -24,6 +24,13 @@ class Reception:
 
     def now_s(self) -> float:
         return self.peers.clock.wall().timestamp()
+
+    def guest(self, token: str) -> bool:
+        """Whether it was minted for somebody else, who is let into its session and nothing else."""
+        try:
+            return bool(token) and self.key.check(token, self.now_s()).minted
+        except (TokenRefused, StoreError):
+            return False
 
     def ended(self, grant: Grant) -> str:
         """Why who was let in with this must leave, empty if they need not. Raises `StoreError`."""

@@ -20,6 +20,9 @@ from agent.transport.websocket import MAX_AUDIO_BYTES
 GRACE_S = 5
 """How long open requests may take once the server is told to stop."""
 
+UNREAD_S = 30.0
+"""How long a client that is gone, or reads nothing, may leave what was sent to it lying in the network."""
+
 
 class _Server(uvicorn.Server):
     """Says goodbye to every peer before connections are closed under them."""
@@ -37,7 +40,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises `SettingsError` saying the way out."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=128)
+        sock = socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(
@@ -47,6 +50,9 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EACCES:
             raise SettingsError(f"port {port} needs privileges; take one above 1023: --set server.port=8700") from error
         raise SettingsError(f"server.host {host} cannot be listened on: {error.strerror or error}") from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted here inherits it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNREAD_S * 1_000))
+    return sock
 
 
 def check_tls(server: Server) -> None:

@@ -58,6 +58,29 @@ def test_the_token_guards_everything_but_the_page():
         assert verdict("GET", path, server=server) is None
 
 
+def test_a_guest_sees_what_concerns_sessions_and_nothing_else():
+    server, asked = Server(token="s3cret"), []  # noqa: S106
+
+    def guest(token):
+        asked.append(token)
+        return token.startswith("minted")
+
+    def judged(path, query="", **headers):
+        given = Headers({"host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()})
+        refusal = judge("POST", path, query, given, server, guest)
+        return refusal.code if refusal else None
+
+    for path in ("/calls", "/offer", "/config.json", "/ws", "/sessions", "/sessions/x/events"):
+        assert judged(path, session_token="minted") is None  # noqa: S106
+        assert judged(path, "session_token=minted") is None
+        assert judged(path, "session_token=other") == "token"
+        assert judged(path) == "token"
+    asked.clear()
+    for path in ("/settings", "/openapi.json", "/asyncapi.json"):
+        assert judged(path, session_token="minted") == "token"  # noqa: S106
+    assert not asked
+
+
 def test_loopback():
     assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1")))
     assert not any(map(is_loopback, ("0.0.0.0", "192.168.1.2", "example.org", "")))  # noqa: S104

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 
 import httpx
@@ -12,7 +13,7 @@ from agent.conversation.events import DeviceJoined, DeviceLeft
 from agent.errors import SessionHeld, SettingsError
 from agent.settings import Limits, Server, Settings
 from agent.transport.http import create_app
-from agent.transport.server import listen, serve
+from agent.transport.server import UNREAD_S, listen, serve
 from agent.transport.session_token import TokenKey
 
 BASE = "http://localhost:8700"
@@ -279,6 +280,14 @@ def test_a_port_in_use_names_the_way_out():
         listen("127.0.0.1", first.getsockname()[1])
     with pytest.raises(SettingsError, match="cannot be listened on"):
         listen("192.0.2.1", 0)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can bound this")
+def test_a_client_that_reads_nothing_is_not_held_for_ever():
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_S * 1_000
 
 
 def test_serving_says_goodbye_when_it_is_stopped(fakes):

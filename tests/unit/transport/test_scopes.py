@@ -11,7 +11,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from agent.clock import Clock, run_virtual
 from agent.conversation.events import ControlConfirm, DeviceJoined, DeviceLeft
-from agent.settings import Limits, Settings
+from agent.settings import Limits, Server, Settings
 from agent.transport import peers
 from agent.transport.device import Device
 from agent.transport.reception import Reception
@@ -338,3 +338,33 @@ def test_a_broken_file_of_revoked_tokens_lets_nobody_in(fakes, tmp_path):
         assert error_of(await client.get(hello["events"], headers=own)) == (500, "store")
 
     served(body, sessions, Settings(), key=key)
+
+
+def test_a_link_lets_into_its_session_without_the_server_s_own_token_and_nowhere_else(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(client, app):
+        server = {"Authorization": "Bearer secret"}
+        hello = (await client.post("/sessions", headers=server)).json()
+        path = f"/sessions/{hello['session_id']}/tokens"
+        minted = await client.post(path, json={"scopes": ["watch"]}, headers=server | _own(hello))
+        guest = {"Session-Token": minted.json()["token"]}
+        async with reading(client, hello["events"], **guest) as reader:
+            assert reader.hello["scopes"] == ["watch"]
+        async with socket(client, guest["Session-Token"]) as (_, told):
+            assert told["payload"]["scopes"] == ["watch"]
+        assert (await client.get("/config.json", headers=guest)).status_code == 200
+        forged = {"Session-Token": guest["Session-Token"][:-1] + "~"}
+        for method, where, headers in (
+            ("PUT", "/settings", guest),
+            ("GET", "/openapi.json", guest),
+            ("POST", "/sessions", {}),
+            ("GET", hello["events"], forged),
+            ("GET", hello["events"], _own(hello)),  # its holder was let in by the server's token, and has it
+        ):
+            assert error_of(await client.request(method, where, headers=headers)) == (401, "token"), where
+        other = await client.get("/sessions/another/events", headers=guest)
+        assert error_of(other) == (403, "session.token")
+        assert sessions.opened == 1
+
+    served(body, sessions, Settings(server=Server(token="secret")))  # noqa: S106
