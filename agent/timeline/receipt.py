@@ -15,9 +15,10 @@ DURABLE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`code` and `message`: why it changed nothing, empty where it did."""
+    """`seq`: its place, None once that is forgotten. `code` and `message`: why it changed nothing, empty where it
+    did."""
 
-    seq: int
+    seq: int | None
     code: str = ""
     message: str = ""
 
@@ -25,14 +26,16 @@ class Receipt:
 async def receipt(timeline: Timeline, event_id: str) -> Receipt:
     """Wait until the entry of this id cannot be lost any more. Raises `SessionGone` where there is none,
     `Indeterminate` when the store does not answer in time."""
-    entry = timeline.get(event_id)
-    if entry is None:
+    if not timeline.has(event_id):
         raise SessionGone("this conversation has ended: the command came too late")
+    entry = timeline.get(event_id)
     try:
         async with asyncio.timeout(DURABLE_S):
-            await timeline.durable(entry.seq)
+            await timeline.durable(entry.seq if entry else timeline.last_seq)
     except TimeoutError as error:
         raise Indeterminate(f"command {event_id} may be lost yet: send it again, under the same event_id") from error
+    if entry is None:  # what was said up to now is forgotten, and it with that
+        return Receipt(None)
     number = 1
     said = entry.event
     while not isinstance(said, Fault | Complaint):

@@ -34,7 +34,7 @@ class Answer(BaseModel):
 
 
 class Taken(BaseModel):
-    """The command is on the timeline for good, at `seq`; a heartbeat has no place there."""
+    """The command is on the timeline for good, at `seq`; a heartbeat has no place there, nor what was forgotten."""
 
     model_config = ConfigDict(extra="forbid")
     event_id: str

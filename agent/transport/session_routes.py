@@ -147,7 +147,7 @@ async def _given_to(device: Device, command: Command) -> Response:
     receipt = await call.recorded(command.event_id)
     if receipt.code:
         return JSONResponse({"error": {"code": receipt.code, "message": receipt.message}}, 409)
-    return JSONResponse(Taken(event_id=command.event_id, seq=receipt.seq).model_dump())
+    return JSONResponse(Taken(event_id=command.event_id, seq=receipt.seq).model_dump(exclude_none=True))
 
 
 def _given(request: Request) -> Headers:

@@ -170,3 +170,17 @@ def test_a_store_that_does_not_answer_is_not_an_acknowledgement(virtually, monke
         monkeypatch.setattr(app.store, "append", append)
 
     virtually(body)
+
+
+def test_forgetting_is_acknowledged_once_it_is_done(virtually):
+    async def body(app, client):
+        hello, own = await begun(client)
+        await client.post(hello["commands"], content=command(1, text="my name is Ada"), headers=own)
+        await asyncio.sleep(5)
+        for _ in range(2):
+            answer = await client.post(hello["commands"], content=command(2, "session.forget"), headers=own)
+            assert answer.status_code == 200, answer.text
+            await asyncio.sleep(5)
+        assert not [event for event in of_type(app, hello, "text.input") if "Ada" in event.text]
+
+    virtually(body)
