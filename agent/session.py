@@ -24,7 +24,14 @@ from agent.attendance import Attendance
 from agent.clock import Clock
 from agent.config.change import with_changes
 from agent.conversation.core import Conversation
-from agent.conversation.decisions import ActionStarted, Decision, ReplyDone
+from agent.conversation.decisions import (
+    ActionStarted,
+    Decision,
+    InterruptionConfirmed,
+    InterruptionDismissed,
+    InterruptionSuspected,
+    ReplyDone,
+)
 from agent.conversation.events import (
     ControlFocus,
     DeadlinePassed,
@@ -122,6 +129,9 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._to_act: deque[Entry] = deque()
         self._act_news = asyncio.Event()
+        self._calm = asyncio.Event()
+        """No interruption is suspected."""
+        self._calm.set()
         self.over = False
         """Whether the conversation was ended."""
         self._never_begun: list[ActionStarted] = []
@@ -263,8 +273,13 @@ class Session:
             self._to_act.append(entry)
             self._act_news.set()
             return
-        if isinstance(decision, ReplyDone) and decision.outcome == "interrupted" and not self._closed.is_set():
-            self._call_off(decision.reply_id)
+        match decision:
+            case InterruptionSuspected():
+                self._calm.clear()
+            case InterruptionConfirmed() | InterruptionDismissed():
+                self._calm.set()
+            case ReplyDone(outcome="interrupted") if not self._closed.is_set():
+                self._call_off(decision.reply_id)
         # Speaking first: what silences must not wait for what computes.
         self._speaking.apply(decision)
         self._hearing.apply(decision)
@@ -466,11 +481,13 @@ class Session:
         self._never_begun = [decision for decision in lost if isinstance(decision, ActionStarted)]
 
     async def _act(self) -> None:
-        """Hand each side effect to its tool once its start is durable, until the session is closed."""
+        """Hand each side effect to its tool once its start is durable, and not while an interruption is suspected,
+        until the session is closed."""
         while True:
             while self._to_act:
                 entry = self._to_act[0]
                 await self.timeline.durable(entry.seq)
+                await self._calm.wait()
                 if self._closed.is_set():
                     return
                 if self._to_act and self._to_act[0] is entry:  # else it was called off meanwhile

@@ -37,6 +37,7 @@ FRAME_US = 20_000
 SAMPLES = HEARING_RATE // 50
 SPEECH_MS = (250, 2_500)
 ANSWERS = ("yes", "yes send it", "no", "cancel that", "uh", "to bob instead")
+JUDGEMENTS = (d.InterruptionSuspected, d.InterruptionConfirmed, d.InterruptionDismissed)
 REST_MS = 120_000
 """What is under way when the user has gone quiet ends within this."""
 
@@ -128,6 +129,9 @@ class World:
                 same = x.seq > starts[-1].seq and getattr(x.event, "reply_id", "") == starts[-1].event.reply_id
                 if over and same and x.now_us < now_us:
                     self.wrong.append(f"{key} runs behind its cancellation")
+            judged = [x for x in session.timeline.window() if isinstance(x.event, JUDGEMENTS)]
+            if judged and isinstance(judged[-1].event, d.InterruptionSuspected) and judged[-1].now_us < now_us:
+                self.wrong.append(f"{key} runs while an interruption is suspected")
         if arguments != {"to": "anna"}:
             self.wrong.append(f"{key} does something else than was proposed")
 

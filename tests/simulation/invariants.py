@@ -267,6 +267,12 @@ class Invariants:
         before, first = self.ended_turns.get(self.continues, ""), event.text.split(" ")[0]
         goes_on = event.text.startswith(before) or first in (*Interruption().stop_words, "")
         self.require(goes_on or event.evidence["control"] == "typed", f"{event.text!r} does not go on with {before!r}")
+        if event.joins:
+            self.require(event.joins == self.continues and event.text.startswith(before), "it joins another turn")
+        elif self.continues:
+            takes_back = first.lower().strip(".,!?") in (*Interruption().stop_words, "")
+            self.require(takes_back, f"{event.text!r} does not say that it goes on")
+        self.continues = ""
         self.ended_turns[event.turn_id] = event.text
 
     # ── interruption and cancellation ────────────────────────────────────────────────────

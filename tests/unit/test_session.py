@@ -178,6 +178,28 @@ def test_an_action_that_is_interrupted_before_its_start_is_durable_never_runs() 
     run_virtual(main())
 
 
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_an_action_does_not_begin_while_an_interruption_is_suspected(confirmed: bool) -> None:
+    """Also where its start had been decided before, and became durable meanwhile."""
+
+    async def main() -> None:
+        tool, store = Ledger(), Stuck()
+        async with running(Script([Call("c1", "act", {})], [Delta("Well.")]), tool, store=store) as session:
+            session.post(e.TextInput(text="do it"))
+            await play(session, 500)
+            session.post(e.DeviceCut(source="device:d"))
+            assert types(session)[-2:] == ["playback.pause", "playback.mark"]
+            store.mended = True
+            await play(session, 300)
+            assert tool.keys == []
+            if confirmed:
+                session.post(e.ControlStop())
+            await play(session, 1_000)
+            assert len(tool.keys) == (0 if confirmed else 1)
+
+    run_virtual(main())
+
+
 def test_audio_does_not_wait_for_the_store() -> None:
     async def main() -> None:
         store = Stuck()

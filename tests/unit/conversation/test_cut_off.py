@@ -34,6 +34,21 @@ def test_the_continuation_joins_the_turn():
     assert script.model.context == (script.all(d.TurnEnd)[1].event_id, script.last(d.PlaybackStop).event_id)
 
 
+@pytest.mark.parametrize(
+    ("first", "rest", "text", "joins"),
+    [
+        ("set a timer", "for ten minutes", "set a timer for ten minutes", "t1"),
+        ("set a timer", "set a timer", "set a timer set a timer", "t1"),
+        ("set a timer", "no wait", "no wait", ""),
+        ("no no", "no no", "no no", ""),
+    ],
+)
+def test_the_end_of_a_turn_names_the_turn_that_it_is_one_with(first: str, rest: str, text: str, joins: str):
+    """Words alone do not tell: who takes back may say the same again."""
+    script = goes_on(cut_off(first, **{"endpointing.neutral_ms": 160}), rest)
+    assert [(end.text, end.joins) for end in script.all(d.TurnEnd)] == [(first, ""), (text, joins)]
+
+
 def test_a_sound_that_was_nothing_lets_the_answer_go_on():
     script = cut_off().thinks("Done.").wait(200).starts().wait(100).stops(0).final("", understood=False)
     assert script.plays_out().one(d.ReplyDone).outcome == "completed"
@@ -92,12 +107,14 @@ def test_nothing_behind_the_cut_leaves_what_was_said_before_it():
     script = cut_off().wait(100).starts().wait(700).voiced(650).stops(700).final("", understood=False).wait(600)
     assert script.one(d.InterruptionConfirmed).evidence == "voiced"
     assert script.turns == ["set a timer for ten minutes"] * 2
+    assert script.last(d.TurnEnd).joins == "t1"
     assert (script.model.text, script.model.context) == (script.turns[0], ())
 
 
 def test_typing_instead_keeps_what_was_said():
     script = cut_off().wait(100).starts().wait(400).voiced(350).partial("and then").types("what time is it")
     assert script.turns == ["set a timer for ten minutes", "", "what time is it"]
+    assert [end.joins for end in script.all(d.TurnEnd)] == ["", "", ""]
     assert script.model.context.count(script.all(d.TurnEnd)[0].event_id) == 1
 
 
