@@ -18,7 +18,7 @@ import { serverError, unreachable } from './wire.js';
 
 const CONFIG_MS = 5_000;
 const PROBE_MS = 1_000;
-const LINK_S = 86_400;
+const LINK_S = 600;
 
 const TABLES = /** @type {const} */ (['browser', 'vad', 'endpointing', 'interruption', 'tts']);
 
@@ -53,7 +53,7 @@ export class Server {
   /** @returns {Promise<Config>} rejects with a ServerError */
   async config() {
     const signal = AbortSignal.timeout(CONFIG_MS);
-    const response = await fetch(this.url('config.json'), { headers: this.headers(), cache: 'no-store', signal }).catch(unreachable);
+    const response = await fetch(this.url('config.json'), { headers: this.headers(this.wish()), cache: 'no-store', signal }).catch(unreachable);
     if (!response.ok) throw await serverError(response);
     return response.json();
   }
@@ -70,15 +70,14 @@ export class Server {
     }
   }
 
-  /** A link to this page that brings another device into a conversation. @param {string} sessionId @param {string} sessionToken
+  /** A link to this page that brings another device into this one conversation. @param {string} sessionId @param {string} sessionToken
    * @returns {Promise<import('./view_link.js').Link>} rejects with a ServerError */
   async link(sessionId, sessionToken) {
-    const wanted = JSON.stringify({ scopes: ['talk', 'confirm'], valid_s: LINK_S });
+    const wanted = JSON.stringify({ scopes: ['talk', 'confirm'], valid_s: LINK_S, renews: true });
     const minted = await this.post(`sessions/${sessionId}/tokens`, wanted, { 'Session-Token': sessionToken });
-    const link = new URL(this.base);
-    if (this.token) link.searchParams.set('token', this.token);
+    const link = new URL('.', this.base);
     link.hash = `join=${(await minted.json()).token}`; // what is behind the # is sent to nobody
-    return { href: link.href, code: await (await this.post('qr', link.href)).text(), hours: LINK_S / 3_600 };
+    return { href: link.href, code: await (await this.post('qr', link.href)).text(), minutes: LINK_S / 60 };
   }
 
   /** @param {string} path @param {string} body @param {Record<string, string>} [more] */

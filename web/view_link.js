@@ -2,7 +2,7 @@
 /** A link, and its QR code, by which another device comes into this conversation. */
 import { byId, setText } from './dom.js';
 
-/** @typedef {{href: string, code: string, hours: number}} Link `code`: an SVG */
+/** @typedef {{href: string, code: string, minutes: number}} Link `code`: an SVG */
 
 export class LinkView {
   /** @param {() => Promise<Link>} ask rejects with what is wrong */
@@ -25,11 +25,11 @@ export class LinkView {
   async open() {
     this.button.disabled = true;
     try {
-      const { href, code, hours } = await this.ask();
+      const { href, code, minutes } = await this.ask();
       this.code.src = `data:image/svg+xml,${encodeURIComponent(code)}`;
       this.anchor.href = href;
       this.code.hidden = this.anchor.hidden = false;
-      setText(this.says, `Scan it with the other device's camera, or open the link there, within ${hours} hours.${onlyHere(href)}`);
+      setText(this.says, `Scan it with the other device's camera, or open the link there, within ${minutes} minutes.${onlyHere(href)}`);
     } catch (error) {
       this.code.hidden = this.anchor.hidden = true;
       setText(this.says, error instanceof Error ? error.message : String(error));
