@@ -243,6 +243,10 @@ class App:
         async with self._room(session_id):
             return await self._begin(session_id, stored)
 
+    async def recorded(self, session_id: str) -> list[Entry]:
+        """What is stored of a session, up to now; nothing if it is not known. Raises `StoreError`."""
+        return await read_kept(self.store, session_id)
+
     async def _begin(self, session_id: str, stored: list[Entry]) -> Seat:
         """Hold a session, and have it go on behind its last entry; `stored` is what of it has been read."""
         lease = await self._acquire(session_id)

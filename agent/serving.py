@@ -21,6 +21,7 @@ from agent.conversation.events import Json
 from agent.errors import SettingsError
 from agent.lan import Lan
 from agent.settings import Settings
+from agent.transport.archive import Archive
 from agent.transport.http import create_app
 from agent.transport.server import check_tls, listen, serve
 
@@ -79,7 +80,15 @@ async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | 
         # What the engines loaded stays: a collection that walks it all takes 150 ms, eight frames of every call.
         gc.collect()
         gc.freeze()
-        web = create_app(app, settings, web=web_folder(), save=keep, engines=app.engines.names, key=app.token_key())
+        web = create_app(
+            app,
+            settings,
+            web=web_folder(),
+            save=keep,
+            engines=app.engines.names,
+            key=app.token_key(),
+            archive=Archive(app.recorded, app.recordings),
+        )
 
         def ready(url: str) -> None:
             names = ", ".join(f"{kind} {name}" for kind, name in app.engines.names.items())

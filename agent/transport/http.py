@@ -4,7 +4,7 @@
     DELETE /calls/ID     hang up → 204; ?resume=true: leave, to come back
     POST   /offer        {"sdp", "type"} → {"sdp", "type", "session_id", "call"}
     WS     /ws           the call over a WebSocket (see `websocket`); ?control=ID steers the call ID (see `control`)
-    …      /sessions/…   the conversation in text (see `session_routes`)
+    …      /sessions/…   the conversation in text (see `session_routes`), and as it was (see `archive`)
     GET    /config.json  what the page needs to know
     PUT    /settings     {"table.key": value} → saved to the configuration file
     GET    /healthz      how many sessions there are, and how punctual the audio of each is;
@@ -54,6 +54,7 @@ from agent.errors import (
 )
 from agent.settings import Settings
 from agent.transport import asyncapi, wire
+from agent.transport.archive import PATH, Archive, ArchiveRoutes
 from agent.transport.arrival import Wish
 from agent.transport.body import read_body
 from agent.transport.control import ControlPeer, steered
@@ -253,9 +254,11 @@ def create_app(
     save: SaveSettings | None = None,
     engines: Mapping[str, str] | None = None,
     key: TokenKey | None = None,
+    archive: Archive | None = None,
 ) -> FastAPI:
     """The whole HTTP side. `web`: the page's folder. `engines`: their names, where not those of
-    the settings. `key` signs session tokens; without one they end with the process.
+    the settings. `key` signs session tokens; without one they end with the process. `archive`: what is stored,
+    if anything is.
     The app's lifespan runs its `PeerTable`, which is `app.state.peers`.
 
     Raises `SettingsError` for ICE servers that cannot be used, and for a server that others can
@@ -302,6 +305,10 @@ def create_app(
         ("DELETE", "/sessions/{session_id}/tokens/{name}", routes.revoke),
     ):
         app.add_api_route(path, handler, methods=[method], **describe[handler.__name__])
+    if archive is not None:
+        stored = ArchiveRoutes(reception, archive)
+        app.add_api_route(PATH, stored.recorded, **describe["recorded"])
+        app.add_api_route(f"{PATH}/{{start_ms}}", stored.recorded_audio, **describe["recorded_audio"])
     messages = asyncapi.document(version)
     app.add_api_route("/asyncapi.json", lambda: JSONResponse(messages), methods=["GET"], include_in_schema=False)
     app.add_api_websocket_route("/ws", handlers.websocket)

@@ -116,5 +116,7 @@ def described(offer: type[BaseModel], minting: type[BaseModel]) -> dict[str, dic
         "events": _route("The timeline, on and on", 200, "text/event-stream", None, (*_DEVICE, "Last-Event-ID")),
         "command": _route("Say or ask something", 200, Taken, command, ("Session-Token", "Device-Id")),
         "mint": _route("A token for somebody else", 201, Minted, _json(minting.model_json_schema()), _TOKEN),
+        "recorded": _route("A stored conversation, and where its audio lies", 200, None, None, _TOKEN),
+        "recorded_audio": _route("Its audio: the user left, the agent right", 200, "audio/wav", None, _TOKEN),
         "revoke": _route("Take a token back, and what was minted from it", 204, None, None, _TOKEN),
     }

@@ -67,7 +67,7 @@ class SessionRoutes:
 
     async def begin(self, request: Request) -> Response:
         reception = self._reception
-        arrival = await reception.arrive(reception.wish(_given(request)))
+        arrival = await reception.arrive(reception.wish(given_by(request)))
         session_id = arrival.call.session_id
         await reception.sessions.leave(arrival.call, "nobody reads its events yet", for_good=False)
         hello = arrival.hello().model_copy(update=paths_of(session_id))
@@ -75,7 +75,7 @@ class SessionRoutes:
 
     async def events(self, session_id: str, request: Request) -> Response:
         reception = self._reception
-        wish, grant = reception.member(session_id, _given(request))
+        wish, grant = reception.member(session_id, given_by(request))
         grant.require("watch")
         arrival = await reception.come_back(wish, grant)
         return EventStream(EventsPeer(arrival, reception.sessions, reception.settings, self._peers), self._peers)
@@ -83,7 +83,7 @@ class SessionRoutes:
     # ── commands ─────────────────────────────────────────────────────────────────────────
 
     async def command(self, session_id: str, request: Request) -> Response:
-        wish, grant = self._reception.member(session_id, _given(request))
+        wish, grant = self._reception.member(session_id, given_by(request))
         body = await read_body(request, self._limits.message_bytes)
         try:
             message = body.decode()
@@ -116,7 +116,7 @@ class SessionRoutes:
     # ── tokens ───────────────────────────────────────────────────────────────────────────
 
     async def mint(self, session_id: str, request: Request) -> Response:
-        _, grant = self._reception.member(session_id, _given(request))
+        _, grant = self._reception.member(session_id, given_by(request))
         body = await read_body(request, self._limits.message_bytes)
         try:
             wanted = Minting.model_validate_json(body or b"{}")
@@ -130,7 +130,7 @@ class SessionRoutes:
         return JSONResponse(told.model_dump(), 201, {"Location": revoke})
 
     async def revoke(self, session_id: str, name: str, request: Request) -> Response:
-        _, grant = self._reception.member(session_id, _given(request))
+        _, grant = self._reception.member(session_id, given_by(request))
         if not _GRANT_NAME.fullmatch(name):
             raise WireError("the token to revoke is named as its `revoke` says")
         await asyncio.to_thread(self._reception.key.revoke, grant, name)
@@ -150,7 +150,7 @@ async def _given_to(device: Device, command: Command) -> Response:
     return JSONResponse(Taken(event_id=command.event_id, seq=receipt.seq).model_dump(exclude_none=True))
 
 
-def _given(request: Request) -> Headers:
+def given_by(request: Request) -> Headers:
     """What a device says of itself: in headers, or in the query where it can set none."""
     query, said = request.query_params, {}
     for name in (TOKEN, SEEN, DEVICE_ID, USER_AGENT):

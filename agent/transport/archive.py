@@ -1,0 +1,71 @@
+"""A stored conversation, for the page that plays it back.
+
+    GET /sessions/ID/recorded         its entries, and where its audio lies
+    GET /sessions/ID/recorded/START   the audio file that begins at START ms: stereo, the user left, the agent right
+
+Both need the conversation's own session token, and no more of it than to watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from agent.errors import SessionGone
+from agent.recordings import Part, Recordings
+from agent.timeline.codec import to_json
+from agent.timeline.entry import Entry
+from agent.transport.reception import Reception
+from agent.transport.session_routes import given_by
+
+PATH = "/sessions/{session_id}/recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What is stored. `entries` gives those that a session still has, none if it is not known."""
+
+    entries: Callable[[str], Awaitable[list[Entry]]]
+    recordings: Recordings
+
+
+class ArchiveRoutes:
+    def __init__(self, reception: Reception, archive: Archive) -> None:
+        self._reception = reception
+        self._archive = archive
+
+    async def recorded(self, session_id: str, request: Request) -> Response:
+        self._admit(session_id, request)
+        entries = await self._archive.entries(session_id)
+        if not entries:
+            raise SessionGone("this conversation is not stored any more")
+        audio = [
+            {
+                "start_ms": part.start_ms,
+                "duration_ms": part.duration_ms,
+                "path": f"/sessions/{session_id}/recorded/{part.start_ms}",
+            }
+            for part in await self._parts(session_id)
+        ]
+        return JSONResponse(
+            {"session_id": session_id, "entries": [to_json(entry) for entry in entries], "audio": audio}
+        )
+
+    async def recorded_audio(self, session_id: str, start_ms: int, request: Request) -> Response:
+        self._admit(session_id, request)
+        part = next((part for part in await self._parts(session_id) if part.start_ms == start_ms), None)
+        if part is None:
+            raise HTTPException(404, "there is no audio that begins there; it may have been forgotten")
+        return FileResponse(part.path, media_type="audio/wav", headers={"Cache-Control": "no-store"})
+
+    def _admit(self, session_id: str, request: Request) -> None:
+        _, grant = self._reception.member(session_id, given_by(request))
+        grant.require("watch")
+
+    async def _parts(self, session_id: str) -> list[Part]:
+        return await asyncio.to_thread(self._archive.recordings.parts, session_id)

@@ -1,0 +1,103 @@
+"""A stored conversation is given to who has its token, with its audio, and to nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import wave
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from agent.recordings import Recordings
+from agent.settings import Server, Settings
+from agent.timeline.codec import loads, to_json
+from agent.timeline.entry import Entry
+from agent.transport.archive import Archive
+from agent.transport.http import create_app
+from agent.transport.session_token import TokenKey
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+ENTRIES = [loads(line) for line in (FIXTURES / "timeline_answer.jsonl").read_text().splitlines()]
+KEY = TokenKey(bytes(32))
+FAR_S = 4_000_000_000
+
+
+def token(session_id: str = "s1", scopes: str = "w") -> dict[str, str]:
+    return {"Session-Token": KEY.issue(session_id, 0, FAR_S, scopes)}
+
+
+@pytest.fixture
+def ask(tmp_path: Path, fakes: Any) -> Callable[..., None]:
+    recordings = Recordings(tmp_path / "audio")
+
+    async def entries(session_id: str) -> list[Entry]:
+        return ENTRIES if session_id == "s1" else []
+
+    def run(body: Callable[[httpx.AsyncClient], Awaitable[None]], settings: Settings | None = None) -> None:
+        async def main() -> None:
+            app = create_app(fakes.Sessions(), settings or Settings(), key=KEY, archive=Archive(entries, recordings))
+            transport = httpx.ASGITransport(app=app)
+            async with (
+                asyncio.timeout(10),
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=transport, base_url="http://localhost:8700") as client,
+            ):
+                await body(client)
+
+        path = recordings.new("s1", 1_500)
+        with wave.open(str(path), "wb") as file:
+            file.setparams((2, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(bytes(4 * 16_000))
+        asyncio.run(main())
+
+    return run
+
+
+def test_its_entries_and_its_audio(ask: Callable[..., None]) -> None:
+    async def body(client: httpx.AsyncClient) -> None:
+        found = (await client.get("/sessions/s1/recorded", headers=token())).json()
+        assert found["session_id"] == "s1"
+        assert found["entries"] == json.loads(json.dumps([to_json(entry) for entry in ENTRIES]))
+        [part] = found["audio"]
+        assert (part["start_ms"], part["duration_ms"]) == (1_500, 1_000)
+        audio = await client.get(part["path"], headers=token())
+        assert (audio.status_code, audio.headers["content-type"]) == (200, "audio/wav")
+        assert len(audio.content) == 44 + 4 * 16_000
+        assert audio.headers["cache-control"] == "no-store"
+
+    ask(body)
+
+
+def test_who_has_no_token_of_it_learns_nothing(ask: Callable[..., None]) -> None:
+    async def body(client: httpx.AsyncClient) -> None:
+        for path in ("/sessions/s1/recorded", "/sessions/s1/recorded/1500"):
+            answers = [await client.get(path), await client.get(path, headers=token("s2"))]
+            answers.append(await client.get(path.replace("s1", "nobody"), headers=token("s2")))
+            assert {answer.status_code for answer in answers} == {403}
+            assert len({answer.text for answer in answers[:2]}) == 1
+
+    ask(body)
+
+
+def test_what_is_not_there_is_said(ask: Callable[..., None]) -> None:
+    async def body(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/sessions/s9/recorded", headers=token("s9"))).status_code == 410
+        assert (await client.get("/sessions/s1/recorded/7", headers=token())).status_code == 404
+        assert (await client.get("/sessions/s1/recorded/..%2Fs2", headers=token())).status_code in (400, 404)
+
+    ask(body)
+
+
+def test_the_servers_token_and_the_origin_are_needed_as_everywhere(ask: Callable[..., None]) -> None:
+    async def body(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/sessions/s1/recorded", headers=token())).status_code == 401
+        known = token() | {"Authorization": "Bearer secret"}
+        assert (await client.get("/sessions/s1/recorded", headers=known)).status_code == 200
+        foreign = known | {"Origin": "https://elsewhere.example"}
+        assert (await client.get("/sessions/s1/recorded", headers=foreign)).status_code == 403
+
+    ask(body, Settings(server=Server(token="secret")))  # noqa: S106
