@@ -200,6 +200,19 @@ def export(
 
 @sessions.command()
 @clear_errors
+def link(
+    session: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Print the address at which a running agent plays a session back; it is good for a day."""
+    from agent.sessions_command import link_session
+
+    asyncio.run(link_session(session, settings_of(config, overrides).settings, Console()))
+
+
+@sessions.command()
+@clear_errors
 def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Say what is wrong with what is stored."""
     from agent.sessions_command import check_sessions

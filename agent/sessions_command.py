@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlencode
 
 from rich.console import Console
 from rich.table import Table
@@ -17,10 +18,12 @@ from agent.timeline.export import jsonl
 from agent.timeline.owner import owner_beside
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.store import Store, StoredSession
+from agent.transport.session_token import key_in
 
 SHOWN = 50
 FIRST_WORDS = 40
 DELETE_TTL_S = 30.0
+LINK_S = 86_400.0
 
 
 async def list_sessions(settings: Settings, console: Console, *, everything: bool = False) -> None:
@@ -92,6 +95,19 @@ async def delete_session(name: str, settings: Settings, console: Console) -> Non
             owner.close()
     had_audio = Recordings.beside(settings.timeline.path).delete(found.session_id)
     console.print(f"Deleted {found.session_id}{' and its audio' if had_audio else ''}.", highlight=False)
+
+
+async def link_session(name: str, settings: Settings, console: Console) -> None:
+    """Print where a running agent plays a session back, with a token to watch it for a day. Raises `StoreError`."""
+    async with stored_timelines(settings.timeline) as store:
+        found = await named(store, name)
+    key = key_in(settings.timeline.path.with_name(f"{settings.timeline.path.name}.key"))
+    secrets = {"session_token": key.issue(found.session_id, datetime.now(UTC).timestamp(), LINK_S, "w")}
+    if settings.server.token:
+        secrets["token"] = settings.server.token
+    host = f"http://localhost:{settings.server.port}"
+    url = f"{host}/replay.html?session={found.session_id}#{urlencode(secrets)}"
+    console.print(url, soft_wrap=True, highlight=False, markup=False)
 
 
 def _minute(ts: str) -> str:

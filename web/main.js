@@ -206,6 +206,8 @@ function hello(told, config) {
     dispatch(local('settings.loaded', { settings: settingsOf(config) }));
     audio?.tell({ type: 'configure', options: gateOptions() });
   }
+  const secrets = new URLSearchParams({ session_token: membership.kept.token, ...(server.token && { token: server.token }) });
+  view.replay(`replay.html?session=${membership.kept.sessionId}#${secrets}`);
   if (told.resume === 'snapshot') {
     notify('agent', `${sentence(told.reason)} This is what is left.`);
   }

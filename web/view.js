@@ -232,6 +232,13 @@ export class View {
     setText(byId('engines', HTMLElement), [config.version ? `Version ${config.version}` : '', ...engines].filter(Boolean).join(' · '));
   }
 
+  /** @param {string} href where this conversation is played back */
+  replay(href) {
+    const link = byId('replay', HTMLAnchorElement);
+    link.href = href;
+    link.hidden = false;
+  }
+
   /** @param {string} text */
   saved(text) {
     setText(byId('save-state', HTMLElement), text);

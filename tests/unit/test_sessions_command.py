@@ -8,6 +8,7 @@ import re
 import wave
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import Result
@@ -19,6 +20,7 @@ from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
 from agent.timeline.owner import owner_beside
 from agent.timeline.sqlite import SqliteStore
+from agent.transport.session_token import key_in
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FILE = "voice-agent-timeline.sqlite3"
@@ -155,6 +157,15 @@ def test_files_that_cannot_be_used_are_clear_errors(arguments: tuple[str, ...]) 
     Path(FILE).write_text("this is no database, but it is long enough to be taken for one " * 40)
     assert "not an SQLite file" in run(*arguments).output
     assert run(*arguments, "--set", "timeline.store=memory").exit_code == 5
+
+
+def test_a_link_opens_one_session_to_watch() -> None:
+    keep("abc123")
+    url = urlsplit(run("sessions", "link", "abc", "--set", "server.port=9000").stdout.strip())
+    assert (url.netloc, url.path, url.query) == ("localhost:9000", "/replay.html", "session=abc123")
+    [token] = parse_qs(url.fragment)["session_token"]
+    grant = key_in(Path(f"{FILE}.key")).check(token, 0)
+    assert (grant.session_id, grant.scopes) == ("abc123", frozenset({"watch"}))
 
 
 def test_an_unknown_session_names_the_latest_ones() -> None:
