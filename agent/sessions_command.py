@@ -32,18 +32,21 @@ async def list_sessions(settings: Settings, console: Console, *, everything: boo
     async with stored_timelines(settings.timeline) as store:
         stored = await store.sessions(ALL)
         shown = stored if everything else stored[:SHOWN]
-        table = Table("session", "begun", "last", "entries", "audio", "", "first words", box=None, pad_edge=False)
+        table = Table("session", "begun", "entries", "audio", "", "first words", box=None, pad_edge=False)
+        for column in table.columns:
+            column.no_wrap = True
         for one in shown:
             audio_s = recordings.seconds(one.session_id)
             table.add_row(
                 one.session_id,
                 _minute(one.created),
-                _minute(one.touched),
                 str(one.last_seq - one.first_seq + 1),
                 f"{timedelta(seconds=round(audio_s))}" if audio_s else "–",
                 "held" if one.held(datetime.now(UTC)) else "",
                 await _first_words(store, one),
             )
+    # Whole ids can be copied; what was said is cut to what room there is.
+    table.columns[0].min_width = max((len(one.session_id) for one in shown), default=0)
     console.print(table if stored else f"No session is stored in {settings.timeline.path}.")
     if len(shown) < len(stored):
         console.print(f"{len(stored) - len(shown)} older ones: --all shows them.")
