@@ -33,8 +33,10 @@ async def list_sessions(settings: Settings, console: Console, *, everything: boo
         stored = await store.sessions(ALL)
         shown = stored if everything else stored[:SHOWN]
         table = Table("session", "begun", "entries", "audio", "", "first words", box=None, pad_edge=False)
-        for column in table.columns:
+        for column in table.columns:  # whole but for what was said, which is cut to what room there is
             column.no_wrap = True
+        for column, width in zip(table.columns, (_longest(shown), 16, 7, 7), strict=False):
+            column.min_width = width
         for one in shown:
             audio_s = recordings.seconds(one.session_id)
             table.add_row(
@@ -45,8 +47,6 @@ async def list_sessions(settings: Settings, console: Console, *, everything: boo
                 "held" if one.held(datetime.now(UTC)) else "",
                 await _first_words(store, one),
             )
-    # Whole ids can be copied; what was said is cut to what room there is.
-    table.columns[0].min_width = max((len(one.session_id) for one in shown), default=0)
     console.print(table if stored else f"No session is stored in {settings.timeline.path}.")
     if len(shown) < len(stored):
         console.print(f"{len(stored) - len(shown)} older ones: --all shows them.")
@@ -111,6 +111,10 @@ async def link_session(name: str, settings: Settings, console: Console) -> None:
     host = f"http://localhost:{settings.server.port}"
     url = f"{host}/replay.html?session={found.session_id}#{urlencode(secrets)}"
     console.print(url, soft_wrap=True, highlight=False, markup=False)
+
+
+def _longest(stored: list[StoredSession]) -> int:
+    return max((len(one.session_id) for one in stored), default=0)
 
 
 def _minute(ts: str) -> str:

@@ -84,6 +84,15 @@ def test_they_are_listed_with_what_was_said_first_and_their_audio() -> None:
     assert re.search(r"^def456 .* – what time", shown, re.M)
 
 
+def test_ids_can_be_copied_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    keep("0123456789abcdef01234567")
+    record("0123456789abcdef01234567")
+    [_, row] = lines(run("sessions"))
+    assert row.startswith("0123456789abcdef01234567 2026-01-01 00:00 ")
+    assert "0:00:02 what" in row
+
+
 def test_a_session_that_is_held_says_so() -> None:
     keep("abc123")
 
