@@ -27,9 +27,6 @@ from agent.conversation.core import Conversation
 from agent.conversation.decisions import (
     ActionStarted,
     Decision,
-    InterruptionConfirmed,
-    InterruptionDismissed,
-    InterruptionSuspected,
     ReplyDone,
 )
 from agent.conversation.events import (
@@ -53,6 +50,7 @@ from agent.forgetting import Forgetting
 from agent.hearing.bystander import Bystander
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
+from agent.holdback import Holdback, not_begun
 from agent.recorder import Recorder
 from agent.recordings import Recordings
 from agent.settings import Settings
@@ -69,7 +67,6 @@ from agent.timeline.tenure import give_back, keep
 
 MAX_INBOX = 1_000
 """Facts that one step may cause in turn; more is a loop of the program with itself."""
-MAX_UNDISPATCHED = 64
 CLOSE_TIMEOUT_S = 5.0
 NEVER_BEGUN = "the agent was restarted before it began"
 CALLED_OFF = "it was interrupted before it began"
@@ -127,11 +124,6 @@ class Session:
         self._resting = False
         self._failure: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._to_act: deque[Entry] = deque()
-        self._act_news = asyncio.Event()
-        self._calm = asyncio.Event()
-        """No interruption is suspected."""
-        self._calm.set()
         self.over = False
         """Whether the conversation was ended."""
         self._never_begun: list[ActionStarted] = []
@@ -147,6 +139,7 @@ class Session:
             engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user, session_id=session_id
         )
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
+        self._holdback = Holdback(self.timeline, self._thinking.apply, self._closed)
 
     # ── what a transport uses ────────────────────────────────────────────────────────────
 
@@ -267,30 +260,15 @@ class Session:
     def _dispatch(self, entry: Entry) -> None:
         decision = entry.event
         assert isinstance(decision, Decision)  # noqa: S101 - the core returns nothing else
-        if isinstance(decision, ActionStarted):
-            if len(self._to_act) >= MAX_UNDISPATCHED:
-                raise LimitReached(f"more than {MAX_UNDISPATCHED} actions wait for the store")
-            self._to_act.append(entry)
-            self._act_news.set()
+        if self._holdback.apply(entry):
             return
-        match decision:
-            case InterruptionSuspected():
-                self._calm.clear()
-            case InterruptionConfirmed() | InterruptionDismissed():
-                self._calm.set()
-            case ReplyDone(outcome="interrupted") if not self._closed.is_set():
-                self._call_off(decision.reply_id)
+        if isinstance(decision, ReplyDone) and decision.outcome == "interrupted" and not self._closed.is_set():
+            for start in self._holdback.call_off(decision.reply_id):
+                self.post(not_begun(start, CALLED_OFF))
         # Speaking first: what silences must not wait for what computes.
         self._speaking.apply(decision)
         self._hearing.apply(decision)
         self._thinking.apply(decision)
-
-    def _call_off(self, reply_id: str) -> None:
-        """What this reply would start and the store does not have yet has not begun, and does not any more."""
-        for entry in tuple(self._to_act):
-            if isinstance(entry.event, ActionStarted) and entry.event.reply_id == reply_id:
-                self._to_act.remove(entry)
-                self.post(_not_begun(entry.event, CALLED_OFF))
 
     def _observe(self, fact: Event) -> None:
         """What the driver itself takes from facts."""
@@ -370,7 +348,7 @@ class Session:
                         ("hearing", self._hearing.run()),
                         ("thinking", self._thinking.run()),
                         ("speaking", self._speaking.run()),
-                        ("actions", self._act()),
+                        ("actions", self._holdback.run()),
                         ("lease", self._keep()),
                         ("forgetting", self._forgetting.run()),
                         *((("recording", self._recorder.run()),) if self._recorder is not None else ()),
@@ -412,8 +390,8 @@ class Session:
         """
         if self._failure is None:
             self._thinking.close()
-            for entry in tuple(self._to_act):
-                self._thinking.apply(entry.event)
+            for start in self._holdback.waiting():
+                self._thinking.apply(start)
             await self._thinking.finish()
         self._grace = False
 
@@ -441,7 +419,7 @@ class Session:
     def _open(self) -> None:
         if self._begun:
             for start in self._never_begun:
-                self.post(_not_begun(start, NEVER_BEGUN))
+                self.post(not_begun(start, NEVER_BEGUN))
             self.post(SessionResumed(source="driver"))
             return
         settings, names = self.settings, self._engines.names
@@ -479,25 +457,3 @@ class Session:
         for decision in lost:
             self.timeline.record(decision, now_us=now_us, turn_id=self._core.turn_id, parent_event_id=cause_id)
         self._never_begun = [decision for decision in lost if isinstance(decision, ActionStarted)]
-
-    async def _act(self) -> None:
-        """Hand each side effect to its tool once its start is durable, and not while an interruption is suspected,
-        until the session is closed."""
-        while True:
-            while self._to_act:
-                entry = self._to_act[0]
-                await self.timeline.durable(entry.seq)
-                await self._calm.wait()
-                if self._closed.is_set():
-                    return
-                if self._to_act and self._to_act[0] is entry:  # else it was called off meanwhile
-                    self._to_act.popleft()
-                    self._thinking.apply(entry.event)
-            self._act_news.clear()
-            await self._act_news.wait()
-
-
-def _not_begun(start: ActionStarted, why: str) -> ToolResult:
-    """The outcome of an action whose tool surely never ran."""
-    ids = {"reply_id": start.reply_id, "call_id": start.call_id}
-    return ToolResult(source="driver", ok=False, error_class="unreachable", message=why, **ids)
