@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
 from rich.console import Console
 from rich.table import Table
 
+from agent.clock import utc_now
 from agent.errors import HeldByOther, StoreError
 from agent.recordings import Recordings
 from agent.settings import Settings
@@ -44,7 +45,7 @@ async def list_sessions(settings: Settings, console: Console, *, everything: boo
                 _minute(one.created),
                 str(one.last_seq - one.first_seq + 1),
                 f"{timedelta(seconds=round(audio_s))}" if audio_s else "–",
-                "held" if one.held(datetime.now(UTC)) else "",
+                "held" if one.held(utc_now()) else "",
                 await _first_words(store, one),
             )
     console.print(table if stored else f"No session is stored in {settings.timeline.path}.")
@@ -105,7 +106,7 @@ async def link_session(name: str, settings: Settings, console: Console) -> None:
     async with stored_timelines(settings.timeline) as store:
         found = await named(store, name)
     key = key_in(settings.timeline.path.with_name(f"{settings.timeline.path.name}.key"))
-    secrets = {"session_token": key.issue(found.session_id, datetime.now(UTC).timestamp(), LINK_S, "w")}
+    secrets = {"session_token": key.issue(found.session_id, utc_now().timestamp(), LINK_S, "w")}
     if settings.server.token:
         secrets["token"] = settings.server.token
     host = f"http://localhost:{settings.server.port}"
