@@ -211,6 +211,8 @@ function hello(told, config) {
   if (told.resume === 'snapshot') {
     notify('agent', `${sentence(told.reason)} This is what is left.`);
   }
+  const scopes = Array.isArray(told.scopes) ? told.scopes : ['talk'];
+  if (!scopes.includes('talk')) notify('watching', `You watch this conversation${scopes.includes('confirm') ? ', and may answer what is proposed' : ''}. Its link is not one to talk by.`, '', 'info');
   if (told.resume === 'failed') notify('agent', `${sentence(told.reason)} This is a new one.`);
 }
 
