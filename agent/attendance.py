@@ -1,18 +1,31 @@
-"""Which devices are here, as the facts that said so."""
+"""Which devices are here, and what was set in the conversation, as the facts that said so."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink, Event, SessionClosed, SessionResumed
+from agent.conversation.events import (
+    DeviceJoined,
+    DeviceLeft,
+    DeviceLink,
+    Event,
+    Json,
+    SessionClosed,
+    SessionResumed,
+    SettingsChanged,
+)
+
+SPEED = "tts.speed"
+"""Not repeated: it counts from when it was set, against a preference that may have come later."""
 
 
 class Attendance:
-    """A fold over facts. `facts` are what tells a conversation that begins anew who is here."""
+    """A fold over facts. `facts` are what tells a conversation that begins anew who is here, and what was set."""
 
     def __init__(self) -> None:
         self._joined: dict[str, DeviceJoined] = {}
         self._cut_off: dict[str, DeviceLink] = {}
+        self._changes: dict[str, Json] = {}
 
     def apply(self, fact: Event) -> None:
         match fact:
@@ -25,6 +38,8 @@ class Attendance:
                 self._cut_off.pop(fact.device_id, None)
                 if not fact.control:
                     self._cut_off[fact.device_id] = fact
+            case SettingsChanged():
+                self._changes |= {key: value for key, value in fact.changes.items() if key != SPEED}
             case SessionResumed() | SessionClosed():
                 self._joined.clear()
                 self._cut_off.clear()
@@ -32,4 +47,5 @@ class Attendance:
     def facts(self, live_id: str) -> list[Event]:
         """To be posted again, under ids of their own; the device with the focus comes last, and so has it again."""
         joined = sorted(self._joined.values(), key=lambda fact: fact.device_id == live_id)
-        return [replace(fact, event_id="") for fact in (*joined, *self._cut_off.values())]
+        changed = [SettingsChanged(source="driver", changes=dict(self._changes))] if self._changes else []
+        return [*changed, *(replace(fact, event_id="") for fact in (*joined, *self._cut_off.values()))]

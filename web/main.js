@@ -108,6 +108,7 @@ const view = new View({
   speaker: (deviceId) => void setSpeaker(deviceId),
   change: changeSetting,
   save: () => void saveSettings(),
+  forget: () => call?.send('session.forget'),
 });
 
 // ── the call ─────────────────────────────────────────────────────────────────────────────

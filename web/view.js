@@ -32,11 +32,13 @@ import { TranscriptView } from './view_transcript.js';
  * @property {(deviceId: string) => void} speaker
  * @property {(key: string, value: number | boolean) => void} change a setting
  * @property {() => void} save
+ * @property {() => void} forget all that was said
  */
 
 const MODE_WORDS = { off: 'Ready', connecting: 'Connecting', listening: 'Listening', thinking: 'Thinking', speaking: 'Speaking', interrupted: 'Interrupted' };
 const TRANSPORT_WORDS = { webrtc: 'Connected', websocket: 'Connected without WebRTC', '': 'Connected' };
 const ACTION_WORDS = /** @type {Record<string, string>} */ ({ microphone: 'Try again', reconnect: 'Reconnect', sound: 'Enable sound' });
+const FORGET = 'Erase all that was said in this conversation, on every device? It cannot be undone. Notes, lists and timers stay.';
 const METER_FLOOR_DB = -60;
 
 /** @param {string} id */
@@ -78,6 +80,7 @@ export class View {
     button('done').addEventListener('click', () => handlers.done());
     button('stop').addEventListener('click', () => handlers.stop());
     button('mute').addEventListener('click', () => handlers.mute());
+    button('forget').addEventListener('click', () => confirm(FORGET) && handlers.forget());
     byId('composer', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
       const text = this.text.value.trim();
@@ -183,7 +186,7 @@ export class View {
     setText(byId('connection', HTMLElement), connected ? TRANSPORT_WORDS[transport] : '');
     setText(button('connect'), phase === 'ended' || phase === 'failed' ? 'Reconnect' : 'Start talking');
     for (const id of ['connect', 'connect-typing']) button(id).disabled = phase === 'connecting';
-    for (const id of ['done', 'stop', 'send']) button(id).disabled = !connected;
+    for (const id of ['done', 'stop', 'send', 'forget']) button(id).disabled = !connected;
     this.text.disabled = !connected;
     byId('transcript', HTMLElement).setAttribute('aria-live', state.soundBlocked ? 'polite' : 'off');
     this.renderMicrophone(state, connected && state.microphone.state === 'on');

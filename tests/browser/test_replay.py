@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from agent.audio.wav import write_wav
 from agent.recordings import Recordings
 from agent.serving import web_folder
-from agent.settings import Settings
+from agent.settings import Server, Settings
 from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
 from agent.transport.archive import Archive
@@ -68,7 +68,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
             started.set()
 
         found["loop"], found["task"] = asyncio.get_running_loop(), asyncio.current_task()
-        await serve(app, "127.0.0.1", 0, ready)
+        await serve(app, Server(port=0), ready)
 
     def run() -> None:
         with pytest.raises(asyncio.CancelledError):

@@ -15,7 +15,16 @@ import pytest
 from agent.app import App
 from agent.clock import run_virtual
 from agent.conversation.decisions import PlaybackStop
-from agent.conversation.events import ControlConfirm, ControlFocus, DeviceJoined, DeviceLeft, SessionForget, TextInput
+from agent.conversation.events import (
+    ControlConfirm,
+    ControlFocus,
+    DeviceJoined,
+    DeviceLeft,
+    Json,
+    SessionForget,
+    SettingsChanged,
+    TextInput,
+)
 from agent.errors import Unavailable
 from agent.replay import replay
 from agent.seats import Seat
@@ -159,6 +168,26 @@ def test_who_has_the_focus_keeps_it(virtually: Callable[..., None]) -> None:
         assert not replay(window(call))
 
     virtually(body)
+
+
+def test_what_was_set_in_the_conversation_stays_set(virtually: Callable[..., None]) -> None:
+    async def body(app: App) -> None:
+        call = joins(await app.open())
+        changes: dict[str, Json] = {"vad.hangover_ms": 240, "endpointing.floor_ms": 230}
+        call.post(SettingsChanged(source="device:d1", changes=changes))
+        call.post(SessionForget(source="device:d1"))
+        await asyncio.sleep(1)
+        call.post(DeviceLeft(source="device:d1", device_id="d1", reason="gone"))
+        await app.leave(call, "gone", for_good=False)
+
+    async def after_a_restart(app: App) -> None:
+        [stored] = await app.store.sessions()
+        call = await app.join(stored.session_id)
+        assert call.session.settings.vad.hangover_ms == 240
+        assert call.session.settings.endpointing.floor_ms == 230
+        assert not replay(await read_kept(app.store, stored.session_id))
+
+    virtually(body, after_a_restart)
 
 
 def test_a_device_that_comes_back_is_given_the_rest_alone(virtually: Callable[..., None]) -> None:
