@@ -30,7 +30,7 @@ from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
 from agent.conversation.seen import means
-from agent.conversation.steering import Steering, due
+from agent.conversation.steering import Steering
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, awaited, is_false_turn
 from agent.conversation.wording import HEARING_FAILED
 from agent.conversation.work import on_work
@@ -139,10 +139,8 @@ class Conversation:
         heard, latency_ms, before = bool(presence), presence.output_latency_ms, presence.live_source
         moved = self._focus.take(fact, self._now_us, self._quiet_since_us())
         if heard and not presence:  # a page was closed, a phone locked, a browser blocks sound
-            if isinstance(fact, e.DeviceLeft) and presence.live is None:
-                self._abandon(before, "device_left")
-            elif self._reply_live:
-                self._confirm(before, "device_left")
+            gone = isinstance(fact, e.DeviceLeft) and presence.live is None
+            (self._abandon if gone else self._confirm)(before, "device_left")
         elif moved:
             self._interruptions.moved(latency_ms, self.turn_id, self._now_us)
         if turn is not None and turn.held and not presence.can_hold(turn.held_by, moved=moved):
@@ -310,11 +308,12 @@ class Conversation:
 
     def _on_talk(self, fact: e.ControlTalk) -> None:
         """Push-to-talk goes down or up."""
+        holder = self._turn.held_by if self._turn is not None and self._turn.held else None
         if not fact.on:
-            if self._turn is not None and self._turn.held and self._turn.held_by == fact.source:
+            if holder == fact.source:
                 self._close_by("push_to_talk")
             return
-        if self._turn is not None and self._turn.held and self._turn.held_by != fact.source:
+        if holder not in (None, fact.source):
             held = "another device holds its talk button down"
             self._out.add(Complaint(turn_id=self.turn_id, code="talk.held", message=held))
             return
@@ -341,10 +340,8 @@ class Conversation:
         if not fact.text.strip():
             return
         reply = self._answering.reply
-        second = self._steering.second(fact, reply)
-        when = "after" if second else due(fact, self.policy.replies.steering, reply)
-        free = not second and not self._steering and (reply is None or not reply.playback.begun)
-        if when == "now" or free:
+        when = self._steering.due(fact, self.policy.replies.steering, reply)
+        if when == "now":
             self._apply_text(fact)
         else:
             self._steering.queue(fact, when, self.turn_id, reply.reply_id if reply else "")
@@ -464,6 +461,8 @@ class Conversation:
                     self._interruptions.dismiss("no_words", self.turn_id, self._now_us)
                 case "device_window":
                     self._interruptions.dismiss("not_borne_out", self.turn_id, self._now_us)
+                case "moved":
+                    self._interruptions.go_on(self._now_us)
                 case "proposal":
                     self._answering.proposals.withdraw("no answer")
                 case "max_turn":

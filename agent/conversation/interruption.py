@@ -112,6 +112,8 @@ class Interruptions:
         self._suspicion: Suspicion | None = None
         self._false_alarms = 0
         self._alarm_us = 0
+        self._tail_samples = 0
+        """What was sent last to the device that was live before, and not heard there."""
         self._let_pass = False
         """The sound that goes on did not pause playback, for want of voice so far."""
 
@@ -195,18 +197,28 @@ class Interruptions:
 
     def moved(self, latency_ms: int, turn_id: str, now_us: int) -> None:
         """Another device is live: the reply goes on there from where it stopped being audible at the one before,
-        `latency_ms` behind what was sent. What was suspected there is not judged any more."""
+        `latency_ms` behind what was sent, once it is known how much that was. What was suspected there is not
+        judged any more."""
         reply = self._answering.reply
         if reply is None or not reply.committed or reply.playback.state not in ("playing", "paused"):
             return
-        heard_samples, _ = self._where_heard(reply)
-        if self._suspicion is None or not self._suspicion.device_cut:
-            heard_samples = max(0, heard_samples - latency_ms * REPLY_RATE // 1_000)
+        self._tail_samples = latency_ms * REPLY_RATE // 1_000
         if self._suspicion is not None:
+            heard_samples, _ = self._where_heard(reply)
             self._clear()
             self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence="moved"))
+            self._answering.resume(heard_samples, self.policy.resume_at, now_us)
+            return
         self._answering.pause()
-        self._answering.resume(heard_samples, self.policy.resume_at, now_us)
+        self._deadlines.set("moved", now_us)
+
+    def go_on(self, now_us: int) -> None:
+        """At the new device, unless something is suspected there already."""
+        reply = self._answering.reply
+        if self._suspicion is None and reply is not None:
+            heard_samples, _ = self._where_heard(reply)
+            self._answering.resume(heard_samples, self.policy.resume_at, now_us)
+            self._tail_samples = 0
 
     def _suspect(self, by: str, suspicion: Suspicion, turn_id: str, now_us: int) -> None:
         reply = self._answering.reply
@@ -225,9 +237,10 @@ class Interruptions:
         if played is not None and played.reply_id == reply.reply_id:
             return max(0, min(sent, played.sample)), "device"
         if suspicion is None or not suspicion.device_cut:
-            return sent, "sent"
+            return max(0, sent - self._tail_samples), "sent"
         return max(0, sent - self._presence.output_latency_ms * REPLY_RATE // 1_000), "device_cut"
 
     def _clear(self) -> None:
         self._suspicion = None
-        self._deadlines.clear("window", "device_window", "pause_limit")
+        self._tail_samples = 0
+        self._deadlines.clear("window", "device_window", "pause_limit", "moved")

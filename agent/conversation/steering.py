@@ -30,14 +30,6 @@ MAX_QUEUED = 8
 When = Literal["now", "sentence", "after"]
 
 
-def due(fact: TextInput, usual: When, reply: Reply | None) -> When:
-    """When a message is to be applied while `reply` is live; `usual` where it does not say."""
-    when = fact.when or usual
-    if when == "now" and reply is not None and reply.playback.begun and unseen(fact.seen_seq, reply.since_seq):
-        return "sentence"
-    return when
-
-
 @dataclass(slots=True)
 class _Queued:
     fact: TextInput
@@ -72,7 +64,19 @@ class Steering:
         """It is the user's turn now."""
         self._first = (fact.source, self._out.seq)
 
-    def second(self, fact: TextInput, reply: Reply | None) -> bool:
+    def due(self, fact: TextInput, usual: When, reply: Reply | None) -> When:
+        """When a message is to be applied while `reply` is live; `usual` where it does not say."""
+        if self._second(fact, reply):
+            return "after"
+        begun = reply is not None and reply.playback.begun
+        if not self._queue and not begun:
+            return "now"
+        when = fact.when or usual
+        if when == "now" and reply is not None and begun and unseen(fact.seen_seq, reply.since_seq):
+            return "sentence"
+        return when
+
+    def _second(self, fact: TextInput, reply: Reply | None) -> bool:
         """Whether this message came at once with another device's that is being answered."""
         source, since_seq = self._first
         if reply is None or source == fact.source or not unseen(fact.seen_seq, since_seq):

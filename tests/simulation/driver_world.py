@@ -19,7 +19,7 @@ import numpy as np
 from agent.clock import Clock
 from agent.conversation import decisions as d
 from agent.conversation import events as e
-from agent.hearing.port import HEARING_RATE
+from agent.hearing.port import HEARING_RATE, Pcm
 from agent.replay import replay
 from agent.session import Engines, Session
 from agent.settings import Settings
@@ -176,9 +176,11 @@ class World:
         lost_ms = self.disk.choice((0, 0, 20, 100, 500))
         running = asyncio.create_task(session.run())
         await session.ready.wait()
-        session.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
+        self._join(session)
         self._follow(session)
-        while self.now_ms < self._hang_up_at and (self.now_ms < self.length_ms or not self._at_rest()):
+        while self.store.left is not None or (
+            self.now_ms < self._hang_up_at and (self.now_ms < self.length_ms or not self._at_rest())
+        ):  # nobody hangs up on a process that is being killed
             if crash_at is not None and self.now_ms >= crash_at - lost_ms and self.store.left is None:
                 self.store.left = self.disk.randint(0, 6)  # what it writes behind these is lost
             if crash_at is not None and self.now_ms >= crash_at:
@@ -251,14 +253,26 @@ class World:
         sound = self.sounding()
         offset = (self.now_ms // 20 % 50) * SAMPLES
         wave = self._hum if sound and sound.voiced else self._noise if sound else np.zeros(SAMPLES * 50, np.int16)
-        session.hear(wave[offset : offset + SAMPLES])
-        self._ear.listen()
+        self._hear(session, wave[offset : offset + SAMPLES])
+        self._listen()
         due = [fact for at_ms, fact in self._planned if at_ms <= self.now_ms]
         self._planned = [(at_ms, fact) for at_ms, fact in self._planned if at_ms > self.now_ms]
         if self.now_ms < self.length_ms and self.dice.random() < 0.01:
             due.append(self._command(session))
         for fact in due:
-            session.post(fact)
+            self._post(session, fact)
+
+    def _join(self, session: Session) -> None:
+        session.post(e.DeviceJoined(device_id="d1", transport="sim", output_latency_ms=self.dice.choice((0, 60, 150))))
+
+    def _hear(self, session: Session, pcm: Pcm) -> None:
+        session.hear(pcm)
+
+    def _listen(self) -> None:
+        self._ear.listen()
+
+    def _post(self, session: Session, fact: e.Event) -> None:
+        session.post(fact)
 
     def _later(self, fact: e.Event, most_ms: int = 2_000) -> None:
         self._planned.append((self.now_ms + self.dice.randint(20, most_ms), fact))
