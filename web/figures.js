@@ -52,6 +52,7 @@ const KEPT = 64; // replies and turns
 const EFFECTS_KEPT = 256;
 const TIMES_KEPT = 1_000;
 const NEVER_CUT = new Set(['complete', 'shown', 'never_started']);
+const MOVED = 'moved'; // another device became live: nothing was judged
 const NOBODY = new Set(['closed', 'device_left', 'restart']);
 
 /** @returns {Figures} */
@@ -308,7 +309,7 @@ const interruption = (state, what) => ({ ...state, interruptions: { ...state.int
 /** @type {Record<string, (state: Figures, entry: Entry) => Figures>} */
 const FOLDS = {
   'interruption.suspected': (state) => interruption(state, 'suspected'),
-  'interruption.dismissed': (state) => interruption(state, 'dismissed'),
+  'interruption.dismissed': (state, entry) => (entry.payload.evidence === MOVED ? state : interruption(state, 'dismissed')),
   'interruption.confirmed': (state, { payload }) =>
     changeReply({ ...interruption(state, 'confirmed'), cut: put(state.cut, payload.reply_id, true, EFFECTS_KEPT) },
       payload.reply_id, (reply) => ({ ...reply, byNobody: NOBODY.has(payload.evidence) })),

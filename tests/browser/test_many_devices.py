@@ -147,6 +147,12 @@ def test_all_devices_converge_whoever_comes_goes_and_takes_over(server: Server, 
         assert (told["type"], told["payload"]["code"]) == ("core.error", "focus.silent")
         assert laptop.page.locator('[data-notice="told"]').count() == 0
 
+        answer = "() => window.voiceAgent.send('control.confirm', { action_id: 'r9:c9', accept: true })"
+        laptop.page.evaluate(answer)
+        laptop.until(lambda: laptop.page.locator('[data-notice="told"]').count() == 1, "that its answer came too late")
+        assert "settled before" in laptop.page.inner_text('[data-notice="told"]')
+        assert phone.page.locator('[data-notice="told"]').count() == 0
+
         laptop.page.click("#stop")
         laptop.until(lambda: laptop.mode() == "interrupted", "silence")
         views = [laptop, phone]

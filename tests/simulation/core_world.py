@@ -65,6 +65,7 @@ class World:
         self._faulty = self.dice.random() < 0.5
         self._closed = False
         self.lag = random.Random(f"lag {seed}")
+        self.focus = random.Random(f"focus {seed}")
         hang_up = random.Random(f"hang up {seed}")  # of their own: the other dice fall as they did before
         self._hangs_up_us = hang_up.randint(500, 12_000) * MS if hang_up.random() < 0.2 else None
 
@@ -82,6 +83,8 @@ class World:
         self.post(e.DeviceJoined(device_id="d1", transport="sim", speaker=speaker, output_latency_ms=latency_ms))
         for _ in range(self.dice.randint(2, 9)):
             self.at(self.dice.randint(0, 12_000), self._something)
+        for _ in range(self.focus.choice((0, 0, 1, 4))):
+            self.at(self.focus.randint(0, 12_000), self._take_over)
         for _ in range(3_000):
             wake_us = self.core.next_deadline_us()
             if (not self._heap and wake_us is None) or (self._hangs_up_us or self.now_us + 1) <= self.now_us:
@@ -220,6 +223,15 @@ class World:
         if dice.random() < 0.7:
             self.at(dice.randint(0, 3_000), e.DeviceLeft(device_id="d2", reason="test"))
         return e.DeviceJoined(device_id="d2", transport="sim", speaker=dice.random() < 0.7, output_latency_ms=90)
+
+    def _take_over(self) -> e.Event:
+        """A device is asked for, talked to, comes, or loses its sound."""
+        dice = self.focus
+        name = dice.choice(("d1", "d2", "d3"))
+        sound = {"microphone": dice.random() < 0.7, "speaker": dice.random() < 0.7}
+        joined = e.DeviceJoined(device_id=name, transport="sim", output_latency_ms=dice.choice((0, 60, 150)), **sound)
+        asked = e.ControlFocus(source=f"device:{name}", seen_seq=max(0, self.seq - dice.choice((0, 0, 5))))
+        return dice.choice((asked, asked, e.DeviceSpeech(device_id=name), joined, joined))
 
     def _link(self) -> e.Event:
         """A page loses its commands while its media go on; they come back, or it is found to be gone."""

@@ -12,8 +12,9 @@ A turn counts once a reply to it has ended; what the agent says unasked is a tur
 as interrupted if somebody cut a reply of it, not if a device, the session or the process went away.
 One that was ended too early and goes on is one turn, and going on before anything of the reply was heard
 does not count as cutting it (but as a confirmed interruption).
-`false_rate` is dismissed / suspected; rates are null while there is nothing to divide by. The page
-folds the same figures, checked against the same fixtures.
+`false_rate` is dismissed / suspected; a suspicion that was not judged, as another device became live, is no false
+alarm. Rates are null while there is nothing to divide by. The page folds the same figures, checked against the same
+fixtures.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ Sound = PlaybackStarted | PlaybackMark | PlaybackPause | PlaybackResume | Playba
 
 KEPT = 64
 """Replies and turns that are remembered; the oldest are forgotten first."""
+MOVED = "moved"
+"""Evidence of a dismissal that judges nothing: another device became live."""
 NOBODY = frozenset(("closed", "device_left", "restart"))
 """Evidence of an interruption that no person made."""
 
@@ -101,7 +104,7 @@ class Figures:
                 self._join(event.joins, event.turn_id)
             case InterruptionSuspected():
                 self._interruptions["suspected"] += 1
-            case InterruptionDismissed():
+            case InterruptionDismissed() if event.evidence != MOVED:
                 self._interruptions["dismissed"] += 1
             case InterruptionConfirmed():
                 self._interruptions["confirmed"] += 1
