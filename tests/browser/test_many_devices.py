@@ -173,3 +173,21 @@ def test_all_devices_converge_whoever_comes_goes_and_takes_over(server: Server, 
         laptop.until(lambda: laptop.page.is_hidden("#devices"), "that it is alone")
         laptop.page.click("#hangup")
     wait_idle(server)
+
+
+def test_the_focus_follows_who_talks_to_another_device_and_all_of_it_is_heard(server: Server, browser: Browser) -> None:
+    with opened(browser) as one, opened(browser, user_agent=PHONE) as other:
+        laptop = TalkPage(one.new_page(), server.url)
+        laptop.connect()
+        phone = second(other, server, laptop)
+        laptop.until(lambda: live(laptop) == "phone-01", "that the phone is live")
+        laptop.page.wait_for_timeout(2_500)  # it has just got the focus, and keeps it for a while
+        laptop.say("what is seven times eight")
+        laptop.until(lambda: live(laptop) == own_id(laptop), "that the laptop is live")
+        for talk in (laptop, phone):
+            talk.until(lambda talk=talk: any("seven times eight" in text for text in talk.user_texts()), "the question")
+            talk.until(lambda talk=talk: any("56" in text for text in talk.agent_texts()), "the answer")
+        assert [focus.why for focus in payloads(server.entries(), "device.focused")][-1] == "speech"
+        assert not laptop.errors + phone.errors
+        laptop.page.click("#hangup")
+    wait_idle(server)
