@@ -50,7 +50,11 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EACCES:
             raise SettingsError(f"port {port} needs privileges; take one above 1023: --set server.port=8700") from error
         raise SettingsError(f"server.host {host} cannot be listened on: {error.strerror or error}") from error
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted here inherits it
+    # What is accepted inherits these. asyncio sets the first one only where a socket says that it is TCP, which one of
+    # `create_server` does not: an answer's second packet, and each frame of audio, would wait for the client's delayed
+    # acknowledgement, some 40 ms.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNREAD_S * 1_000))
     return sock
 

@@ -290,6 +290,13 @@ def test_a_client_that_reads_nothing_is_not_held_for_ever():
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_S * 1_000
 
 
+def test_nothing_waits_in_this_machine_for_an_acknowledgement():
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_serving_says_goodbye_when_it_is_stopped(fakes):
     sessions = fakes.Sessions()
 
