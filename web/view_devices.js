@@ -18,6 +18,9 @@ export class DevicesView {
     this.list = new KeyedList(this.rows, (/** @type {Row} */ row) => row.device.device_id, rowOf);
     this.here.addEventListener('click', takeOver);
     this.more.addEventListener('click', () => this.open(this.rows.hidden));
+    document.addEventListener('pointerdown', ({ target }) => {
+      if (target instanceof Node && !this.place.contains(target)) this.open(false);
+    });
     this.place.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || this.rows.hidden) return;
       event.stopPropagation(); // it closes the list, and does not stop the agent

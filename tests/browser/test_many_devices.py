@@ -124,6 +124,18 @@ def test_all_devices_converge_whoever_comes_goes_and_takes_over(server: Server, 
         assert phone.page.inner_text("#devices-live") == "This device is live."
         assert phone.page.is_hidden("#devices-here")
 
+        laptop.page.focus("#devices-more")
+        laptop.page.keyboard.press("Enter")
+        assert "Watching only, WebSocket" in laptop.page.inner_text("#devices-list")
+        laptop.page.keyboard.press("Escape")
+        assert laptop.page.is_hidden("#devices-list")
+        laptop.page.set_viewport_size({"width": 320, "height": 640})
+        laptop.page.keyboard.press("Enter")
+        assert laptop.page.evaluate("() => document.documentElement.scrollWidth") == 320
+        laptop.page.mouse.click(160, 20)
+        assert laptop.page.is_hidden("#devices-list")
+        assert not payloads(server.entries(), "control.stop")
+
         for talk in (laptop, phone):
             talk.record()
         laptop.type("what can you do")
