@@ -118,6 +118,7 @@ export function statusText(state) {
   if (message) return message;
   const { status, detail } = state.status;
   const elsewhere = liveElsewhere(state.presence, state.deviceId);
+  if (elsewhere && status === 'speaking') return `It speaks on ${nameOf(elsewhere)}.`;
   if (elsewhere && (status === 'listening' || !status)) return `Talk to ${nameOf(elsewhere)}, or type here.`;
   if (state.microphone.state !== 'on' && (status === 'listening' || !status)) return 'Your microphone is off. Type a message.';
   if (state.muted && !state.talking && (status === 'listening' || !status)) return 'Your microphone is muted.';

@@ -51,6 +51,7 @@ const play = (...actions) => actions.reduce(reduce, initialState());
 test('the page says plainly that another device is live', () => {
   const there = play(...page, ...both, entry(3, 'device.focused', { device_id: 'phone-01', why: 'joined' }));
   assert.equal(statusText(there), 'Talk to Firefox on Android, or type here.');
+  assert.equal(statusText(reduce(there, entry(4, 'agent.status', { status: 'speaking' }))), 'It speaks on Firefox on Android.');
   assert.equal(statusText(reduce(there, entry(4, 'device.focused', { device_id: 'laptop-1', why: 'takeover' }))), 'Go ahead, I am listening.');
 });
 
