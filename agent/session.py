@@ -249,6 +249,7 @@ class Session:
                 engines=self._engines.names,
                 turns=turns,
                 replies=replies,
+                commands=self.timeline.commands(),
             )
         )
         for fact in self._attendance.facts(live_id):

@@ -72,13 +72,15 @@ class SessionForget(ClientCommand):
 class SessionForgotten(SessionCreated):
     """The first fact of a timeline of which all before was erased: the conversation begins anew.
 
-    `turns` and `replies` tell how many there had been, so that no id stands for two of them. The devices
-    that are here join again behind it.
+    `turns` and `replies` tell how many there had been, so that no id stands for two of them. `commands`: ids
+    of the latest commands of clients, which are not done again when they are sent again. The devices that are
+    here join again behind it.
     """
 
     type: ClassVar[str] = "session.forgotten"
     turns: int
     replies: int
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from agent.conversation.decisions import Decision
-from agent.conversation.events import Event, OwnerChanged
+from agent.conversation.events import ClientCommand, Event, OwnerChanged, SessionForgotten
 from agent.errors import Indeterminate, LimitReached, StoreError, Truncated, Unavailable
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
@@ -23,6 +23,7 @@ from agent.timeline.store import Store
 
 RETRY_S = 0.2
 BATCH_ENTRIES = 500
+COMMANDS_KEPT = 1_000
 
 
 class Timeline:
@@ -50,8 +51,8 @@ class Timeline:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closed = False
         self._forgotten_seq = 0
-        self._forgotten_ids: frozenset[str] = frozenset()
-        """Of what was forgotten last: a command that is sent again is still known."""
+        self._forgotten_ids: dict[str, None] = {}
+        """Of commands that were forgotten: one that is sent again is still known."""
         self._changes: list[tuple[int, int]] = []
         """The epoch and the seq of each `owner.changed`."""
 
@@ -90,6 +91,8 @@ class Timeline:
         self.last_seq = entry.seq
         if isinstance(entry.event, OwnerChanged):
             self._changes.append((entry.event.epoch, entry.seq))
+        if isinstance(entry.event, SessionForgotten):
+            self._forgotten_ids = dict.fromkeys(entry.event.commands)
         self._window.append(entry)
         self._by_id[entry.event.event_id] = entry
         while len(self._window) > self._kept:
@@ -141,13 +144,10 @@ class Timeline:
             await waiter
 
     def forget(self, through: int) -> None:
-        """Drop the entries up to `through`, which nobody is to read again; of them only the ids are remembered."""
+        """Drop the entries up to `through`, which nobody is to read again."""
         self._forgotten_seq = through
-        gone: list[str] = []
         while self._window and self._window[0].seq <= through:
-            gone.append(self._window.popleft().event.event_id)
-            del self._by_id[gone[-1]]
-        self._forgotten_ids = frozenset(gone)
+            del self._by_id[self._window.popleft().event.event_id]
 
     def close(self) -> None:
         """Nothing more is recorded: readers come to their end, `write` to its own."""
@@ -174,6 +174,11 @@ class Timeline:
     def has(self, event_id: str) -> bool:
         """Whether an event of this id was recorded, as far as memory goes back."""
         return event_id in self._by_id or event_id in self._forgotten_ids
+
+    def commands(self) -> tuple[str, ...]:
+        """The ids of the latest commands of clients, at most `COMMANDS_KEPT`, also of those that were forgotten."""
+        ids = [*self._forgotten_ids, *(e.event.event_id for e in self._window if isinstance(e.event, ClientCommand))]
+        return tuple(ids[-COMMANDS_KEPT:])
 
     def window(self) -> list[Entry]:
         """What is in memory, in order."""

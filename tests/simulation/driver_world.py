@@ -152,9 +152,7 @@ class World:
             crash_at = crash_at[1:]
         entries = await self.store.read("s", 0, 100_000)
         self.check(entries)
-        ledger = {action.action_id: action.state for action in await self.store.actions("s")}
-        steps = [entry.event for entry in entries if isinstance(entry.event, ActionStep)]
-        assert ledger == {step.action_id: state_after(step) for step in steps}, "the ledger tells otherwise"
+        self.check_ledger({action.action_id: action.state for action in await self.store.actions("s")}, entries)
         return entries
 
     async def _life(self, crash_at: int | None) -> bool:
@@ -366,6 +364,10 @@ class World:
         for entry in entries:
             effects.apply(entry)
         assert not effects.ghost_actions
+
+    def check_ledger(self, ledger: dict[str, str], entries: list[Entry]) -> None:
+        steps = [entry.event for entry in entries if isinstance(entry.event, ActionStep)]
+        assert ledger == {step.action_id: state_after(step) for step in steps}, "the ledger tells otherwise"
 
     def _check_close(self, entries: list[Entry]) -> None:
         """Behind the end of a session only how its actions ended is recorded."""

@@ -215,8 +215,19 @@ def test_a_command_that_is_sent_again_is_not_done_again(virtually: Callable[...,
         call.post(SessionForget(source="device:d1"))
         call.post(TextInput(event_id="command-1", text=f"tell me about {WORD}"))
         assert types(call) == BEGUN
+        call.post(SessionForget(source="device:d1"))
+        await app.rest(call.session_id)
 
-    virtually(body)
+    async def after_a_restart(app: App) -> None:
+        [stored] = await app.store.sessions()
+        call = joins(await app.join(stored.session_id))
+        call.post(TextInput(event_id="command-1", text=f"tell me about {WORD}"))
+        await says(call, "what is two plus two")
+        await asyncio.sleep(1)
+        assert [turn["user"] for turn in transcript(window(call))] == ["what is two plus two"]
+        assert await read_kept(app.store, call.session_id) == window(call)
+
+    virtually(body, after_a_restart)
 
 
 def test_what_is_being_said_or_asked_is_waited_for(virtually: Callable[..., None]) -> None:
