@@ -275,6 +275,8 @@ class Session:
         """What the driver itself takes from facts."""
         self._attendance.apply(fact)
         self._forgetting.observe(fact)
+        if isinstance(fact, DeviceJoined) and fact.device_id == self.live_device_id and not fact.microphone:
+            self._hearing.end_speech()  # it was unplugged: no silence will follow
         match fact:
             case DeviceJoined() if fact.time_zone or self._user is None:
                 self._user = fact

@@ -109,8 +109,12 @@ class HearingLoop:
             self._settle_soon(forced=True)
         elif isinstance(decision, AsrReset):
             self._reset()
-        elif isinstance(decision, DeviceFocused) and self._detector.speaking:
-            # Another microphone follows, or none: what is being said to this one ends here.
+        elif isinstance(decision, DeviceFocused):
+            self.end_speech()
+
+    def end_speech(self) -> None:
+        """Another microphone follows, or none: what is being said to this one ends here."""
+        if self._detector.speaking:
             self.hear(np.zeros((self._settings.hangover_ms + CHANGE_MS) * HEARING_RATE // 1_000, np.int16))
 
     def configure(self, settings: VadSettings, echo: EchoSettings | None = None) -> None:

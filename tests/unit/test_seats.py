@@ -92,6 +92,19 @@ def test_what_is_being_said_ends_where_the_microphone_changes(together):
     together(body)
 
 
+def test_what_is_being_said_ends_where_the_microphone_goes(together):
+    async def body(laptop, phone):
+        await hears(phone, speak("what time is it in tokyo")[:12_000])
+        unplugged = DeviceJoined(source="d", device_id="phone-01", transport="test", microphone=False)
+        phone.post(unplugged)
+        types = [entry.event.type for entry in phone.session.timeline.window()]
+        assert "speech.stopped" in types[types.index("speech.started") :]
+        await asyncio.sleep(3)
+        assert [entry.event.type for entry in phone.session.timeline.window()].count("turn.end") == 1
+
+    together(body)
+
+
 def test_a_device_that_is_here_over_a_new_connection_is_live_there(together):
     async def body(laptop, phone):
         again = laptop._table.seat()  # the connection before has not been noticed to be gone
