@@ -119,4 +119,4 @@ def invite(console: Console, lan: Lan, token: str, port: int) -> None:
         soft_wrap=True,
     )
     here = "here or on any device of this network"
-    console.print(f"Open [bold]{link}[/bold] {here}, and talk. Ctrl-C stops it.", soft_wrap=True)
+    console.print(f"Open [bold]{link}[/bold] {here}, and talk. Ctrl-C stops it.", highlight=False, soft_wrap=True)
