@@ -38,7 +38,9 @@ main = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-err = Console(stderr=True)
+console = Console(emoji=False)
+"""What is shown is shown as it is: rich would take the ":CD:" of a fingerprint for a picture."""
+err = Console(stderr=True, emoji=False)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; agent.toml here if there is one.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="table.key=value; may be repeated.")]
@@ -107,7 +109,7 @@ def serve(
         folder = settings.timeline.path.with_name("voice-agent-lan")
         here = network.prepare(folder, network.address(), utc_now())
         settings = settings_of(config, [*given, *here.overrides(settings.server)]).settings
-    asyncio.run(run_server(settings, config or CONFIG, Console(), here))
+    asyncio.run(run_server(settings, config or CONFIG, console, here))
 
 
 @main.command()
@@ -161,7 +163,7 @@ def replay(
     where = [override for override in overrides or [] if override.startswith("timeline.")]
     changes = values_of([override for override in overrides or [] if override not in where])
     run = ReplayRun(session, turns, json_file, changes)
-    if not replay_command(run, settings_of(config, where).settings, Console()):
+    if not replay_command(run, settings_of(config, where).settings, console):
         raise typer.Exit(1)
 
 
@@ -181,7 +183,7 @@ def sessions_(
     from agent.sessions_command import list_sessions
 
     if context.invoked_subcommand is None:
-        asyncio.run(list_sessions(settings_of(config, overrides).settings, Console(), everything=everything))
+        asyncio.run(list_sessions(settings_of(config, overrides).settings, console, everything=everything))
 
 
 @sessions.command()
@@ -208,7 +210,7 @@ def link(
     """Print the address at which a running agent plays a session back; it is good for a day."""
     from agent.sessions_command import link_session
 
-    asyncio.run(link_session(session, settings_of(config, overrides).settings, Console()))
+    asyncio.run(link_session(session, settings_of(config, overrides).settings, console))
 
 
 @sessions.command()
@@ -217,7 +219,7 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Say what is wrong with what is stored."""
     from agent.sessions_command import check_sessions
 
-    if not asyncio.run(check_sessions(settings_of(config, overrides).settings, Console())):
+    if not asyncio.run(check_sessions(settings_of(config, overrides).settings, console)):
         raise typer.Exit(1)
 
 
@@ -231,7 +233,7 @@ def delete(
     """Erase a session for good, its audio included."""
     from agent.sessions_command import delete_session
 
-    asyncio.run(delete_session(session, settings_of(config, overrides).settings, Console()))
+    asyncio.run(delete_session(session, settings_of(config, overrides).settings, console))
 
 
 @main.command(name="config")
@@ -250,7 +252,7 @@ def config_(
     table = Table("key", "value", "from", "meaning", box=None, pad_edge=False)
     for row in rows(settings_of(config, overrides)):
         table.add_row(row.key, row.value, row.origin, row.doc)
-    Console().print(table)
+    console.print(table)
 
 
 @main.command()
@@ -259,7 +261,7 @@ def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Say whether this machine has everything, and how fast it is."""
     from agent.doctor.command import run_doctor
 
-    if not run_doctor(settings_of(config, overrides).settings, Console()):
+    if not run_doctor(settings_of(config, overrides).settings, console):
         raise typer.Exit(1)
 
 
@@ -277,6 +279,6 @@ def bench(
 
     settings_of(None, overrides)
     if load_:
-        run_load(quick=quick, overrides=overrides or [], out=json_file, console=Console(), err=err)
+        run_load(quick=quick, overrides=overrides or [], out=json_file, console=console, err=err)
         return
-    run_bench(quick=quick, overrides=overrides or [], out=json_file, console=Console(), err=err)
+    run_bench(quick=quick, overrides=overrides or [], out=json_file, console=console, err=err)

@@ -68,7 +68,7 @@ def run_headless(run: FileRun, loaded: Loaded, console: Console) -> None:
     except OSError as error:
         raise AudioError(f"{error.filename} cannot be written: {error.strerror}") from error
     if run.report != "-":
-        show_transcript(Console(), entries)
+        show_transcript(Console(emoji=False), entries)
     if not recording.complete:
         raise EngineError("the session ended before the files did; the timeline and --verbose say why")
 

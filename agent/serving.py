@@ -116,6 +116,7 @@ def invite(console: Console, lan: Lan, token: str, port: int) -> None:
         f"the SHA-256 fingerprint it shows is\n{lan.fingerprint}\nand go on to the page.",
         style="dim",
         highlight=False,
+        emoji=False,
         soft_wrap=True,
     )
     here = "here or on any device of this network"

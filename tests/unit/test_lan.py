@@ -3,6 +3,7 @@
 import asyncio
 import io
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -105,7 +106,7 @@ def test_a_certificate_that_cannot_be_served_is_an_error(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_token_is_shown_on_a_terminal_only(tmp_path, terminal):
-    made = prepare(tmp_path, HOME, NOW)
+    made = replace(prepare(tmp_path, HOME, NOW), fingerprint="1A:CD:AB:OK")
     shown = io.StringIO()
     invite(Console(file=shown, force_terminal=terminal, width=200), made, made.token, 8700)
     assert (made.token in shown.getvalue()) is terminal
