@@ -76,7 +76,7 @@ async def check_sessions(settings: Settings, console: Console) -> bool:
         complaints = await store.check()
     complaints += recordings.check(one.session_id for one in stored)
     for complaint in complaints:
-        console.print(complaint, style="red", highlight=False, markup=False)
+        console.print(complaint, style="red", highlight=False, markup=False, soft_wrap=True)
     if not complaints:
         console.print(f"{settings.timeline.path} is in order: {len(stored)} sessions.", highlight=False)
     return not complaints

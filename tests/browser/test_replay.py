@@ -130,6 +130,7 @@ def test_a_moment_takes_there(page: Page, stored: Stored) -> None:
     expect(page.locator("#waterfall li").first).to_be_visible()
 
 
+@pytest.mark.realtime
 def test_it_plays_both_sides_where_they_were_recorded(page: Page, stored: Stored) -> None:
     page.goto(stored.link("heard"))
     expect(page.locator("#ears")).to_be_visible()
