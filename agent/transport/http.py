@@ -288,6 +288,17 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unforeseen)
+    _route(app, handlers, reception, archive)
+    messages = asyncapi.document(version)
+    app.add_api_route("/asyncapi.json", lambda: JSONResponse(messages), methods=["GET"], include_in_schema=False)
+    app.add_api_websocket_route("/ws", handlers.websocket)
+    if web is not None:
+        app.mount("/", Page(directory=web, html=True))
+    return app
+
+
+def _route(app: FastAPI, handlers: _Handlers, reception: Reception, archive: Archive | None) -> None:
+    """Every path of HTTP itself, with what the OpenAPI document says of it."""
     routes = SessionRoutes(reception)
     describe = described(Offer, Minting)
     for method, path, handler in (
@@ -309,12 +320,6 @@ def create_app(
         stored = ArchiveRoutes(reception, archive)
         app.add_api_route(PATH, stored.recorded, **describe["recorded"])
         app.add_api_route(f"{PATH}/{{start_ms}}", stored.recorded_audio, **describe["recorded_audio"])
-    messages = asyncapi.document(version)
-    app.add_api_route("/asyncapi.json", lambda: JSONResponse(messages), methods=["GET"], include_in_schema=False)
-    app.add_api_websocket_route("/ws", handlers.websocket)
-    if web is not None:
-        app.mount("/", Page(directory=web, html=True))
-    return app
 
 
 async def _agent_error(request: Request, error: Exception) -> Response:
