@@ -24,6 +24,7 @@ from agent.settings import Settings
 from agent.transport.arrival import Arrival
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, Jitter
+from agent.transport.leaving import Leaving
 from agent.transport.peers import BROKE_OFF, CLOSED, TOO_SLOW, PeerTable, goodbye
 from agent.transport.port import Sessions
 from agent.transport.wire import entry_message
@@ -58,16 +59,11 @@ class EventsPeer:
         self._sessions = sessions
         self._peers = peers
         self._sending = asyncio.Lock()
-        self._leaving = asyncio.Event()
-        self._for_good = False
-        self._reason = ""
+        self._leaving = Leaving()
 
     def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
-        if not self._leaving.is_set():
-            self._reason = reason
-            self._for_good = for_good and self.device.talks
-            self._leaving.set()
+        self._leaving.begin(reason, for_good=for_good and self.device.talks)
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter | None:
         return None
@@ -83,15 +79,15 @@ class EventsPeer:
             async with asyncio.TaskGroup() as tasks:
                 work = (self._send_timeline(), self._beat(), self._watch(receive))
                 children = [tasks.create_task(part) for part in work]
-                await self._leaving.wait()
+                await self._leaving.event.wait()
                 for child in children:
                     child.cancel()
-            if self._reason != TOO_SLOW:
-                await self._write(_event(goodbye(self._reason, for_good=self._for_good)), more=False)
+            if self._leaving.reason != TOO_SLOW:
+                await self._write(_event(goodbye(self._leaving.reason, for_good=self._leaving.for_good)), more=False)
         finally:
             self.leave("its connection failed on this side")
-            self.device.leave(self._reason)
-            await self._sessions.leave(self._call, self._reason, for_good=self._for_good)
+            self.device.leave(self._leaving.reason)
+            await self._sessions.leave(self._call, self._leaving.reason, for_good=self._leaving.for_good)
 
     def _hello(self) -> str:
         paths = paths_of(self.session_id) | {"call": f"/calls/{self.connection_id}"}

@@ -28,6 +28,7 @@ from agent.transport.arrival import Arrival, Welcome
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, Jitter
+from agent.transport.leaving import Leaving
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
 from agent.transport.notices import Refused
 from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
@@ -105,7 +106,6 @@ class WebRtcPeer:
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers
-        self._for_good = False
         self.answer_sdp = ""
         self._call = call
         self._sessions = sessions
@@ -117,8 +117,7 @@ class WebRtcPeer:
         self._has_microphone = False
         self._track = PlayoutTrack(call.next_frame, clock, call.position)
         self._connected = asyncio.Event()
-        self._leaving = asyncio.Event()
-        self._reason = ""
+        self._leaving = Leaving()
         self._channel: RTCDataChannel | None = None
         self._channels = 0
         self._channel_opened = asyncio.Event()
@@ -198,10 +197,7 @@ class WebRtcPeer:
 
     def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
-        if not self._leaving.is_set():
-            self._reason = reason
-            self._for_good = for_good and self.device.talks
-            self._leaving.set()
+        self._leaving.begin(reason, for_good=for_good and self.device.talks)
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
         return self._track.jitter(last_us)
@@ -222,26 +218,26 @@ class WebRtcPeer:
         finally:
             self.leave("its connection failed on this side")
             self._microphone.close()
-            self.device.leave(self._reason)
+            self.device.leave(self._leaving.reason)
             await self._close_connection()
-            await self._sessions.leave(self._call, self._reason, for_good=self._for_good)
+            await self._sessions.leave(self._call, self._leaving.reason, for_good=self._leaving.for_good)
 
     async def _connect(self) -> bool:
         """Wait until media can flow; False when the peer left or did not come."""
         try:
             async with asyncio.timeout(CONNECT_S), asyncio.TaskGroup() as tasks:
-                waits = [tasks.create_task(event.wait()) for event in (self._connected, self._leaving)]
+                waits = [tasks.create_task(event.wait()) for event in (self._connected, self._leaving.event)]
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                 for task in waits:
                     task.cancel()
         except TimeoutError:
             self.leave(f"did not connect within {CONNECT_S:.0f} s")
-        return self._connected.is_set() and not self._leaving.is_set()
+        return self._connected.is_set() and not self._leaving.event.is_set()
 
     async def _converse(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             children = [tasks.create_task(self._send_timeline()), tasks.create_task(self._watch())]
-            await self._leaving.wait()
+            await self._leaving.event.wait()
             for child in children:
                 child.cancel()
 
@@ -313,7 +309,7 @@ class WebRtcPeer:
             return
         flushed = asyncio.Event()
         channel.on("bufferedamountlow", flushed.set)
-        channel.send(goodbye(self._reason, for_good=self._for_good))
+        channel.send(goodbye(self._leaving.reason, for_good=self._leaving.for_good))
         try:
             async with asyncio.timeout(FLUSH_S):
                 await flushed.wait()

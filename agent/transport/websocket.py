@@ -26,6 +26,7 @@ from agent.transport.arrival import Arrival
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
+from agent.transport.leaving import Leaving
 from agent.transport.notices import Hello
 from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
@@ -58,7 +59,6 @@ class WebSocketPeer:
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers
-        self._for_good = False
         self._websocket = websocket
         self._call = call
         self._sessions = sessions
@@ -67,15 +67,11 @@ class WebSocketPeer:
         self._frames = FrameClock(clock)
         self._audio = wire.TokenBucket(MAX_AUDIO_PER_S, MAX_AUDIO_BURST)
         self._sending = asyncio.Lock()
-        self._leaving = asyncio.Event()
-        self._reason = ""
+        self._leaving = Leaving()
 
     def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
-        if not self._leaving.is_set():
-            self._reason = reason
-            self._for_good = for_good and self.device.talks
-            self._leaving.set()
+        self._leaving.begin(reason, for_good=for_good and self.device.talks)
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter | None:
         return self._frames.jitter(last_us)
@@ -87,14 +83,14 @@ class WebSocketPeer:
             self.enter()
             async with asyncio.TaskGroup() as tasks:
                 children = [tasks.create_task(part) for part in self.work()]
-                await self._leaving.wait()
+                await self._leaving.event.wait()
                 for child in children:
                     child.cancel()
         finally:
             self.leave("its connection failed on this side")
-            self.exit(self._reason, for_good=self._for_good)
+            self.exit(self._leaving.reason, for_good=self._leaving.for_good)
             await self._close()
-            await self._sessions.leave(self._call, self._reason, for_good=self._for_good)
+            await self._sessions.leave(self._call, self._leaving.reason, for_good=self._leaving.for_good)
 
     def hello(self) -> Hello:
         rates = {"hearing_rate": OUTPUT_RATE, "playout_rate": PLAYOUT_RATE, "frame_samples": FRAME_SAMPLES}
@@ -121,7 +117,7 @@ class WebSocketPeer:
 
     @property
     def open(self) -> bool:
-        return not self._leaving.is_set()
+        return not self._leaving.event.is_set()
 
     @property
     def buffered(self) -> int:
@@ -199,7 +195,7 @@ class WebSocketPeer:
             return
         try:
             async with asyncio.timeout(SEND_S):
-                await self._websocket.send_text(goodbye(self._reason, for_good=self._for_good))
-                await self._websocket.close(1000, self._reason[:100])
+                await self._websocket.send_text(goodbye(self._leaving.reason, for_good=self._leaving.for_good))
+                await self._websocket.close(1000, self._leaving.reason[:100])
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             log.info("session %s: the goodbye did not get through", self.session_id)
