@@ -43,7 +43,7 @@ from agent.recordings import Recordings
 from agent.retention import retain
 from agent.seats import Seat, Table
 from agent.session import Engines, Session
-from agent.settings import Settings
+from agent.settings import Settings, VadSettings
 from agent.speaking.port import Tts
 from agent.speaking.tts_espeak import EspeakTts
 from agent.thinking.brain_skills import SkillsBrain
@@ -117,7 +117,9 @@ class App:
         asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
         brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries, skills))
         tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
-        vad: Callable[[], Vad] = partial(own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad))
+        vad: Callable[[], Vad] = partial(
+            own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad), silero=lambda: _silero(settings.vad)
+        )
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
         asked = partial(self.memory.asked, SPEED)
         return Engines(vad, asr, brain, tools, tts, self._speed, names, speed_asked=asked)
@@ -404,6 +406,13 @@ def _store(settings: Settings, clock: Clock) -> Store:
     if settings.timeline.store == "sqlite":
         return SqliteStore(settings.timeline.path, clock)
     raise SettingsError(f"timeline.store is {settings.timeline.store!r}; it must be memory or sqlite")
+
+
+def _silero(settings: VadSettings) -> Vad:
+    # Imported here: its runtime is large, and only this engine needs it.
+    from agent.hearing.vad_silero import SileroVad
+
+    return SileroVad(settings)
 
 
 def _engine(table: str, settings: Any, *, clock: Clock, **known: Callable[[], Any]) -> Any:

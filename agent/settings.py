@@ -53,8 +53,11 @@ class Limits(_Table):
 
 class VadSettings(_Table):
     engine: str = "webrtcvad"
+    """`webrtcvad`, or `silero`, which takes fewer noises for speech and has frames of 32 ms."""
     frame_ms: Literal[10, 20, 30] = 10
+    """webrtcvad's frames."""
     aggressiveness: Annotated[int, Field(ge=0, le=3)] = 2
+    """webrtcvad's, 3 takes the least for speech."""
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Speech probability from which a frame counts as speech."""
     onset_ms: Annotated[int, Field(ge=10, le=1_000)] = 60

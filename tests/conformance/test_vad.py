@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agent.hearing.port import Pcm, Vad
+from agent.hearing.vad_silero import SileroVad
 from agent.hearing.vad_webrtc import WebRtcVad
 from agent.settings import VadSettings
 from tests.fixtures.speech import silence, speak
@@ -16,8 +17,9 @@ ENGINES: list[Callable[[], Vad]] = [
     lambda: WebRtcVad(VadSettings(frame_ms=10)),
     lambda: WebRtcVad(VadSettings(frame_ms=20, aggressiveness=0)),
     lambda: WebRtcVad(VadSettings(frame_ms=30, aggressiveness=3)),
+    lambda: SileroVad(VadSettings()),
 ]
-each_engine = pytest.mark.parametrize("engine", ENGINES, ids=["webrtc-10", "webrtc-20", "webrtc-30"])
+each_engine = pytest.mark.parametrize("engine", ENGINES, ids=["webrtc-10", "webrtc-20", "webrtc-30", "silero"])
 
 
 def probabilities(vad: Vad, pcm: Pcm) -> list[float]:
@@ -44,6 +46,18 @@ def test_after_a_reset_nothing_is_remembered(engine: Callable[[], Vad]) -> None:
     probabilities(vad, silence(700, rms=800))
     vad.reset()
     assert probabilities(vad, speech) == first
+
+
+@each_engine
+def test_two_microphones_do_not_hear_each_other(engine: Callable[[], Vad]) -> None:
+    alone, one, other = engine(), engine(), engine()
+    speech, noise = speak("set a timer for ten minutes"), silence(3_000, rms=800)
+    size = one.frame_samples
+    mixed = []
+    for at in range(0, speech.size - size + 1, size):
+        mixed.append(one.probability(speech[at : at + size]))
+        other.probability(noise[at : at + size])
+    assert mixed == probabilities(alone, speech)
 
 
 @each_engine
