@@ -1,4 +1,4 @@
-"""The command line: `voice-agent serve | file | replay | sessions | config | doctor | bench`."""
+"""The command line: `voice-agent serve | file | replay | sessions | models | config | doctor | bench`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from agent.clock import utc_now
 from agent.config.load import Loaded, load, values_of
-from agent.errors import AgentError, AudioError, EngineError, SettingsError, StoreError, first_of
+from agent.errors import AgentError, AudioError, EngineError, ModelError, SettingsError, StoreError, first_of
 
 CONFIG = Path("agent.toml")
 
@@ -27,9 +27,10 @@ EXIT_CODES: tuple[tuple[type[AgentError], int], ...] = (
     (AudioError, 3),
     (EngineError, 4),
     (StoreError, 5),
+    (ModelError, 6),
     (AgentError, 1),
 )
-"""What the process ends with: 2 settings, 3 audio, 4 an engine, 5 the timeline, 1 anything else."""
+"""What the process ends with: 2 settings, 3 audio, 4 an engine, 5 the timeline, 6 a model, 1 anything else."""
 
 main = typer.Typer(
     name="voice-agent",
@@ -234,6 +235,71 @@ def delete(
     from agent.sessions_command import delete_session
 
     asyncio.run(delete_session(session, settings_of(config, overrides).settings, console))
+
+
+models = typer.Typer(help="Models to download: list, pull, remove and verify them.", invoke_without_command=True)
+main.add_typer(models, name="models")
+
+NamesArgument = Annotated[list[str], typer.Argument(help="Which, as `voice-agent models` names them.")]
+
+
+@models.callback()
+@clear_errors
+def models_(context: typer.Context, config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """List the models, what they are, and which are installed."""
+    if context.invoked_subcommand is None:
+        list_(config, overrides)
+
+
+@models.command(name="list")
+@clear_errors
+def list_(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """List the models, what they are, and which are installed."""
+    from agent.models.command import list_models
+    from agent.models.folder import ModelsFolder
+
+    list_models(ModelsFolder(settings_of(config, overrides).settings.models.folder), console)
+
+
+@models.command()
+@clear_errors
+def pull(names: NamesArgument, config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Download models; a download that broke off is gone on with."""
+    from agent.models.command import pull_models
+    from agent.models.folder import ModelsFolder
+
+    folder = ModelsFolder(settings_of(config, overrides).settings.models.folder)
+    try:
+        asyncio.run(pull_models(folder, names, console, err))
+    except KeyboardInterrupt:
+        err.print("Interrupted; what was downloaded is kept, and the next pull goes on from there.")
+        raise typer.Exit(130) from None
+
+
+@models.command()
+@clear_errors
+def remove(names: NamesArgument, config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Delete models from the folder."""
+    from agent.models.command import remove_models
+    from agent.models.folder import ModelsFolder
+
+    remove_models(ModelsFolder(settings_of(config, overrides).settings.models.folder), names, console)
+
+
+@models.command()
+@clear_errors
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all that are there if none is named.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Compare the files of models with their checksums."""
+    from agent.models.command import verify_models
+    from agent.models.folder import ModelsFolder
+
+    folder = ModelsFolder(settings_of(config, overrides).settings.models.folder)
+    if not verify_models(folder, names or [], console):
+        raise typer.Exit(1)
 
 
 @main.command(name="config")

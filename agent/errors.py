@@ -7,6 +7,7 @@
     │   ├── TtsError
     │   ├── BrainError
     │   └── ToolError           a tool failed; the message is for the user
+    ├── ModelError              a model is missing, altered, or cannot be downloaded
     ├── AudioError              a file or stream that is not usable audio
     ├── StoreError              the timeline could not be written or read
     │   ├── EventIdReused       the id stands for another event already
@@ -65,6 +66,10 @@ class ToolError(EngineError):
     def __init__(self, message: str, error_class: str = "crash") -> None:
         super().__init__(message)
         self.error_class = error_class
+
+
+class ModelError(AgentError):
+    code = "model"
 
 
 class AudioError(AgentError):

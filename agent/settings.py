@@ -137,6 +137,12 @@ class TtsSettings(_Table):
     pitch: Annotated[int, Field(ge=0, le=99)] = 50
 
 
+class ModelsSettings(_Table):
+    """Downloaded models; `voice-agent models` lists, fetches and checks them."""
+
+    folder: Path = Path("models")
+
+
 class PlayoutSettings(_Table):
     max_reply_s: Annotated[int, Field(ge=5, le=600)] = 180
     volume: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
@@ -204,6 +210,7 @@ class Settings(_Table):
     mail: MailSettings = MailSettings()
     calendar: CalendarSettings = CalendarSettings()
     tts: TtsSettings = TtsSettings()
+    models: ModelsSettings = ModelsSettings()
     playout: PlayoutSettings = PlayoutSettings()
     browser: BrowserSettings = BrowserSettings()
     sessions: SessionsSettings = SessionsSettings()

@@ -22,10 +22,12 @@ from agent.cli import main
 from agent.clock import run_virtual, utc_now
 from agent.config.load import load
 from agent.lan import prepare
+from agent.models.manifest import manifest
 from agent.settings import Server, Settings
 from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserContext
 from agent.timeline.codec import loads
 from agent.timeline.sqlite import SqliteStore
+from tests.fixtures.file_server import file_server
 from tests.fixtures.server import start_server, stop_server
 from tests.fixtures.speech import speak
 
@@ -80,6 +82,27 @@ def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypat
         assert recorded.exit_code == 0, recorded.output
     done = runner.invoke(main, shlex.split(command)[1:])
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voice-agent models")])
+def test_models_come_and_go(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a server of the test's, which stands in for the one that the manifest names."""
+    monkeypatch.chdir(tmp_path)
+    model = next(model for model in manifest(tmp_path).models if model.name == "piper-en_US-lessac-medium")
+    with file_server() as server:
+        server.files.update({f"/{file.name}": b"x" * 50 for file in model.files})
+        files = ", ".join(f'{{name = "{file.name}", bytes = 50}}' for file in model.files)
+        entry = f'name = "{model.name}"\nengine = "piper"\nabout = ""\nlicence = ""\nsource = "{server.url}/"\n'
+        Path("models").mkdir()
+        Path("models/manifest.toml").write_text(
+            f'format = 1\n[[models]]\n{entry}base = "{server.url}/"\nfiles = [{files}]\n'
+        )
+        runner = CliRunner()
+        if "pull" not in command:
+            assert runner.invoke(main, ["models", "pull", model.name]).exit_code == 0
+        done = runner.invoke(main, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "models" / model.name).exists() == ("remove" not in command)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voice-agent serve")])
