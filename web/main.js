@@ -335,7 +335,8 @@ function sinceCutS() {
 /** @param {boolean} undo */
 function tellCut(undo) {
   const named = barge.cutReply ? { reply_id: barge.cutReply } : {};
-  call?.send('device.cut', { undo, ...named, ...(undo ? {} : call.played(sinceCutS())) });
+  const sent = call?.send('device.cut', { undo, ...named, ...(undo ? {} : call.played(sinceCutS())) });
+  if (!undo) barge.told(sent?.event_id ?? '');
 }
 
 /** @param {import('./barge_in.js').Order[]} orders */
@@ -350,7 +351,8 @@ function obey(orders) {
 function stop() {
   if (!call) return;
   obey(barge.stop(performance.now()));
-  call.send('control.stop', { ...(state.playingReply ? { reply_id: state.playingReply } : {}), ...call.played() });
+  const sent = call.send('control.stop', { ...(state.playingReply ? { reply_id: state.playingReply } : {}), ...call.played() });
+  barge.told(sent?.event_id ?? '');
 }
 
 /** @param {boolean} pressed */
@@ -361,7 +363,8 @@ function pressTalk(pressed) {
   if (on) obey(barge.stop(performance.now()));
   dispatch(local('talking', { on }));
   microphone.enable(on || !state.muted);
-  call?.send('control.talk', { on });
+  const sent = call?.send('control.talk', { on });
+  if (on) barge.told(sent?.event_id ?? '');
 }
 
 /** @param {boolean} on */

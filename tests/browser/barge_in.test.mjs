@@ -1,16 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BargeIn, PARDON_MS, REACTION_MS } from '../../web/barge_in.js';
+import { BargeIn, PARDON_MS, REACTION_MS, UNHEEDED_MS } from '../../web/barge_in.js';
 import { DRAIN_S, LEAD_S, LONGEST_S, Reopening } from '../../web/worklets/reopening.js';
 
 const entry = (type, payload = {}, rtp = null) => ({ rtp_timestamp: rtp, session_id: 's', event_id: '', seq: 1, ts: '', t_ms: 0, now_us: null, type, source: '', turn_id: '',
   parent_event_id: '', payload });
 
-function cut() {
+const command = (event_id, type = 'device.cut') => ({ ...entry(type), event_id });
+
+/** The page cut r1 at 1000, and is telling the agent so. */
+function cutting() {
   const barge = new BargeIn();
   barge.entry(entry('playback.start', { reply_id: 'r1' }), 0);
-  assert.deepEqual(barge.closed(1000), [{ to: 'agent', undo: false }]);
+  assert.deepEqual(barge.closed(1000), [{ to: 'agent', undo: false }, { to: 'gate', type: 'close' }]);
+  barge.told('cut-1');
+  return barge;
+}
+
+/** And the agent knows. */
+function cut() {
+  const barge = cutting();
+  assert.deepEqual(barge.entry(command('cut-1'), 1000), []);
   return barge;
 }
 
@@ -114,6 +125,9 @@ test('a new cut takes the opening back', () => {
   reopening.open(20.3, 0.3, true);
   reopening.cancel();
   assert.equal(opensAt(reopening, 20.3, () => true), null, 'whatever is heard meanwhile');
+  reopening.drain(30, 0.04);
+  reopening.cancel();
+  assert.equal(opensAt(reopening, 30, () => true), null, 'a pause of what was before says nothing of it');
 });
 
 test('a cough is not learnt as echo, nor is a backchannel', () => {
@@ -126,8 +140,63 @@ test('a cough is not learnt as echo, nor is a backchannel', () => {
   assert.equal(verdict('backchannel'), 'unknown');
 });
 
-test('takes the cut back when the agent never reacts', () => {
+const EARLIER = [entry('interruption.suspected', { by: 'vad' }), entry('playback.pause', { reply_id: 'r1' }, 4800),
+  entry('interruption.dismissed', { evidence: 'no_words' }), entry('playback.resume', { reply_id: 'r1', sample: 0 }, 24000),
+  entry('playback.mark', { reply_id: 'r1', sample: 1 }, 24960)];
+
+test('a pause and a resume of an earlier suspicion, however late they come, open nothing that was cut anew', () => {
+  const barge = cutting();
+  for (const late of EARLIER) assert.deepEqual(barge.entry(late, 1200), [], late.type);
+  assert.deepEqual(barge.tick(1200 + PARDON_MS), [], 'that suspicion is judged, this cut is not');
+  assert.deepEqual(barge.entry(command('cut-1'), 1300), []);
+  assert.deepEqual(barge.entry(entry('interruption.suspected', { by: 'page' }), 1300), []);
+  assert.deepEqual(barge.entry(entry('playback.pause', { reply_id: 'r1' }, 28800), 1300),
+    [{ to: 'gate', type: 'drain', now: false, rtp: 28800 }]);
+  assert.deepEqual(barge.tick(1300 + UNHEEDED_MS), [], 'it is being judged');
+  assert.equal(opens(barge.entry(entry('playback.resume', { reply_id: 'r1', sample: 0 }, 40000), 1800)), true);
+});
+
+test('a cut into a suspicion that stands already waits for the verdict on that, and for the rest of the old sound', () => {
+  const barge = cutting();
+  for (const late of EARLIER.slice(0, 2)) assert.deepEqual(barge.entry(late, 1100), [], late.type);
+  assert.deepEqual(barge.entry(command('cut-1'), 1200), [{ to: 'gate', type: 'drain', now: false, rtp: 4800 }]);
+  assert.deepEqual(barge.tick(1000 + REACTION_MS), [], 'it has reacted before it was told');
+  assert.deepEqual(barge.entry(EARLIER[2], 2900), [{ to: 'gate', type: 'judge', verdict: 'echo' }]);
+  assert.deepEqual(barge.entry(EARLIER[3], 2900), [{ to: 'gate', type: 'open', falseAlarm: true, now: false, rtp: 24000 }]);
+});
+
+test('what had ended when the agent heard of the cut stays cut until something else is played', () => {
+  const barge = cutting();
+  assert.deepEqual(barge.entry(entry('playback.stop', { reply_id: 'r1' }, 4800), 1100), []);
+  assert.deepEqual(barge.entry(entry('reply.done', { reply_id: 'r1' }), 1100), []);
+  assert.deepEqual(barge.entry(command('cut-1'), 1200),
+    [{ to: 'gate', type: 'judge', verdict: 'unknown' }, { to: 'gate', type: 'drain', now: false, rtp: 4800 }]);
+  assert.deepEqual(barge.tick(9000), []);
+  assert.equal(opens(barge.entry(entry('playback.start', { reply_id: 'r2' }, 9600), 9000)), true);
+});
+
+test('a cut of which the agent knows, and which it does not heed, is no cut', () => {
   const barge = cut();
+  assert.deepEqual(barge.tick(1000 + UNHEEDED_MS - 1), []);
+  assert.deepEqual(barge.tick(1000 + UNHEEDED_MS),
+    [{ to: 'gate', type: 'judge', verdict: 'unknown' }, { to: 'gate', type: 'open', falseAlarm: true, now: true, rtp: null }]);
+});
+
+test('stop, pressed while a cut is being judged, outlasts the verdict on that', () => {
+  const barge = cut();
+  barge.entry(entry('interruption.suspected', { by: 'page' }), 1050);
+  barge.entry(entry('playback.pause', { reply_id: 'r1' }, 4800), 1050);
+  assert.deepEqual(barge.stop(1400), [{ to: 'gate', type: 'close' }]);
+  barge.told('stop-1');
+  for (const late of EARLIER.slice(2)) assert.deepEqual(barge.entry(late, 1450), [], late.type);
+  assert.deepEqual(barge.entry(command('stop-1', 'control.stop'), 1500), []);
+  assert.deepEqual(barge.entry(entry('interruption.confirmed', { evidence: 'stop' }), 1500), [{ to: 'gate', type: 'judge', verdict: 'speech' }]);
+  assert.equal(opens(barge.entry(entry('playback.stop', { reply_id: 'r1' }, 28800), 1500)), false);
+  assert.deepEqual(barge.tick(9000), []);
+});
+
+test('takes the cut back when the agent never hears of it', () => {
+  const barge = cutting();
   assert.deepEqual(barge.tick(1000 + REACTION_MS - 1), []);
   assert.deepEqual(barge.tick(1000 + REACTION_MS),
     [{ to: 'agent', undo: true }, { to: 'gate', type: 'judge', verdict: 'unknown' },
@@ -135,13 +204,18 @@ test('takes the cut back when the agent never reacts', () => {
   assert.deepEqual(barge.tick(1000 + 2 * REACTION_MS), []);
 });
 
-test('news that the reply began, arriving after its sound was cut, does not undo the cut', () => {
+test('news that the reply began, arriving after its sound was cut, does not undo the cut, however late', () => {
   const barge = new BargeIn();
   barge.closed(1000);
+  barge.told('cut-1');
   assert.deepEqual(barge.entry(entry('playback.start', { reply_id: 'r1' }), 1050), []);
+  barge.entry(command('cut-1'), 1900);
+  assert.deepEqual(barge.entry(entry('playback.mark', { reply_id: 'r1', sample: 1 }), 1900), []);
   const later = new BargeIn();
   later.closed(1000);
-  assert.equal(opens(later.entry(entry('playback.start', { reply_id: 'r1' }), 1900)), true);
+  later.told('cut-1');
+  later.entry(command('cut-1'), 1100);
+  assert.equal(opens(later.entry(entry('playback.start', { reply_id: 'r1' }), 1150)), true);
 });
 
 test('stop silences at once, and only what is being played', () => {

@@ -57,6 +57,7 @@ class GateProcessor extends AudioWorkletProcessor {
     const cutAfter = this.gate.step(meanSquare(inputs[0]?.[0]), remotePower);
     this.render(inputs[1] ?? [], outputs[0]);
     if (cutAfter > 0) {
+      this.reopening.cancel();
       const closedAt = currentTime + quantumS;
       this.port.postMessage({ type: 'closed', byVoice: true, onsetAt: closedAt - cutAfter * quantumS, closedAt });
     }

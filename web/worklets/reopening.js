@@ -35,17 +35,16 @@ export class Reopening {
     this.falseAlarm = falseAlarm;
   }
 
-  /** Cut anew. */
+  /** Cut anew: what was said of the sound before does not open it. */
   cancel() {
-    if (this.openAt !== Infinity) this.drainedAt = Infinity;
-    this.openAt = Infinity;
+    this.openAt = this.drainedAt = Infinity;
   }
 
   /** @param {number} now @param {boolean} audible whether something of the agent comes by now @returns {boolean} whether to open */
   step(now, audible) {
     const meant = audible && now >= this.drainedAt;
     if (!meant && now < this.openAt) return false;
-    this.openAt = this.drainedAt = Infinity;
+    this.cancel();
     return true;
   }
 }
