@@ -332,7 +332,8 @@ class Session:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             zone_name, zone = "UTC", ZoneInfo("UTC")
         locale = self._user.locale if self._user and self._user.locale else "en-US"
-        return UserContext(now=self._clock.wall().astimezone(zone), time_zone=zone_name, locale=locale)
+        now = self._clock.wall().astimezone(zone)
+        return UserContext(now, time_zone=zone_name, locale=locale, speed=self._speed())
 
     def _resolve(self, event_ids: Sequence[str]) -> list[Message]:
         return messages(self.timeline.get, event_ids)

@@ -13,11 +13,13 @@ from agent.conversation.message import Message as Message
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
-    """What is known of the user. `now` is aware, in the user's zone."""
+    """What is known of the user. `now` is aware, in the user's zone. `speed`: at which the agent speaks to them, 1.0
+    is the voice's own; None where nothing but their preference says so."""
 
     now: datetime
     time_zone: str = "UTC"
     locale: str = "en-US"
+    speed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

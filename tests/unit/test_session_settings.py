@@ -85,8 +85,10 @@ def test_the_speed_set_on_the_page_is_that_of_the_next_reply_until_it_is_asked_f
             assert await call.speed() == 1.25
             call.set(tts__speed=2.0)
             assert await call.speed() == 2.0
+            assert call.session.user().speed == 2.0, "from which faster and slower count"
             call.prefer(1.5)
             assert await call.speed() == 1.5, "asked for by voice since"
+            assert call.session.user().speed == 1.5
 
     run_virtual(main())
 

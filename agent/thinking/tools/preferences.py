@@ -24,7 +24,8 @@ from agent.thinking.tools.skill import (
 SPEED = "speech_speed"
 """Preference: 1.0 is the voice's own speed."""
 NAME = "user_name"
-SLOWEST, FASTEST, STEP = 0.5, 2.0, 1.2
+SLOWEST, FASTEST, STEP = 0.5, 3.0, 1.2
+"""As far as `tts.speed` goes."""
 _NOT_NAMES = frozenset(
     "not what who fine good okay ok here back tired sorry hungry happy sad done a the in at going".split()
 )
@@ -46,7 +47,8 @@ def _tools(kit: Kit) -> list[SkillTool]:
 
     async def set_speed(arguments: Arguments, context: ToolContext) -> Json:
         change = text_of(arguments, "change")
-        speed = memory.preference(SPEED, 1.0)
+        heard = context.user.speed
+        speed = memory.preference(SPEED, 1.0) if heard is None else heard
         wanted = {"slower": speed / STEP, "faster": speed * STEP, "normal": 1.0}.get(change)
         if wanted is None:
             raise ToolError("I can speak slower, faster, or at normal speed.", "input")

@@ -29,6 +29,8 @@ class Talk:
         self.messages: list[Message] = []
         self.calls: list[Call] = []
         self.now = NOW
+        self.speed: float | None = None
+        """At which the agent speaks, where something else than a preference says so."""
         self._keys = 0
 
     async def __aenter__(self) -> Talk:
@@ -39,8 +41,11 @@ class Talk:
     async def __aexit__(self, *_: object) -> None:
         await self.memory.close()
 
+    def _user(self) -> UserContext:
+        return UserContext(self.now, "Europe/Berlin", speed=self.speed)
+
     async def _step(self) -> tuple[str, list[Call]]:
-        user = UserContext(self.now, "Europe/Berlin")
+        user = self._user()
         prompt = Prompt(self.messages, [tool.spec for tool in self.tools.values()], user)
         parts = [part async for part in self.brain.respond(prompt)]
         text = "".join(part.text for part in parts if isinstance(part, Delta))
@@ -51,7 +56,7 @@ class Talk:
         self._keys += 1
         key = f"k{self._keys}" if tool.spec.effect == "write" else ""
         try:
-            content = await tool.run(call.arguments, ToolContext(UserContext(self.now, "Europe/Berlin"), key))
+            content = await tool.run(call.arguments, ToolContext(self._user(), key))
         except ToolError as error:
             return Message("result", str(error), call_id=call.call_id, name=call.name, error_class=error.error_class)
         return Message("result", call_id=call.call_id, name=call.name, content=content)

@@ -309,6 +309,23 @@ def test_speech_speed_is_kept_and_bounded() -> None:
     assert last == "I can't speak any slower than this."
 
 
+@pytest.mark.parametrize(
+    ("set_to", "words", "speed"),
+    [(2.0, "faster", 2.4), (2.0, "slower", 1.67), (2.8, "faster", 3.0), (3.0, "slower", 2.5), (0.6, "slower", 0.5)],
+)
+def test_faster_and_slower_count_from_the_speed_at_which_it_speaks(set_to: float, words: str, speed: float) -> None:
+    """Which the page's slider may have set, whatever was asked for in words before."""
+
+    async def main() -> float:
+        async with Talk(BRAIN, LIBRARIES) as conversation:
+            await conversation.say("slower")
+            conversation.speed = set_to
+            await conversation.say(words)
+            return conversation.memory.preference("speech_speed", 1.0)
+
+    assert run_virtual(main()) == speed
+
+
 def test_time_left_counts_down() -> None:
     async def main() -> str:
         async with Talk(BRAIN, LIBRARIES) as conversation:
