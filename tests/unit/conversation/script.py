@@ -30,6 +30,12 @@ class Script:
     """`settings` change the policy; `device=False` leaves the session without a loudspeaker."""
 
     def __init__(self, settings: dict[str, e.Json] | None = None, *, device: bool = True, latency_ms: int = 0) -> None:
+        self._begin()
+        self.post(e.SessionCreated(policy=Policy().with_changes(settings or {}).to_dict(), engines={}))
+        if device:
+            self.post(e.DeviceJoined(device_id="d1", transport="test", output_latency_ms=latency_ms))
+
+    def _begin(self) -> None:
         self.core = Conversation()
         self.rules = Invariants()
         self.now_ms = 1_000.0
@@ -39,20 +45,18 @@ class Script:
         self.utterance = 0
         self.seq = 0
         """Of the last event, as a timeline would count them."""
-        self._facts = 0
+        self.facts: list[tuple[e.Event, float]] = []
+        """All that were posted, and when."""
         self._seqs: dict[str, int] = {}
         self._said: dict[str, int] = {}
         self._marked: dict[str, int] = {}
-        self.post(e.SessionCreated(policy=Policy().with_changes(settings or {}).to_dict(), engines={}))
-        if device:
-            self.post(e.DeviceJoined(device_id="d1", transport="test", output_latency_ms=latency_ms))
 
     # ── time and facts ───────────────────────────────────────────────────────────────────
 
     def post(self, fact: e.Event) -> list[e.Event]:
         """Handle a fact now; what it led to."""
-        self._facts += 1
-        fact = replace(fact, event_id=fact.event_id or f"e{self._facts}")
+        fact = replace(fact, event_id=fact.event_id or f"e{len(self.facts) + 1}")
+        self.facts.append((fact, self.now_ms))
         self.step = list(self.core.handle(fact, int(self.now_ms * 1_000), self.seq + 1))
         self.decisions += self.step
         for event in (fact, *self.step):
@@ -60,6 +64,15 @@ class Script:
             self._seqs[event.event_id] = self.seq
             self.rules.see(event, self.seq)
         return self.step
+
+    @classmethod
+    def restored(cls, facts: Sequence[tuple[e.Event, float]]) -> Self:
+        """A fresh core that was given these, as after a crash; with what it decided."""
+        script = cls.__new__(cls)
+        script._begin()
+        for fact, script.now_ms in facts:
+            script.post(fact)
+        return script
 
     def wait(self, ms: float) -> Self:
         """Let time pass; deadlines come back when they are due."""

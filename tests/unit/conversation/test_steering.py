@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation.steering import MAX_QUEUED
@@ -56,7 +58,7 @@ def test_before_the_first_word_nothing_has_to_be_waited_for():
 
 
 def test_several_are_answered_in_order_each_once():
-    script = story().types("shorter").types("in euros", when="now" if False else "")
+    script = story().types("shorter").types("in euros")
     assert [queued.text for queued in script.all(d.SteeringQueued)] == ["shorter", "in euros"]
     script.plays(3)
     assert script.turns == ["hello", "shorter"]
@@ -85,6 +87,36 @@ def test_the_queue_is_bounded():
         script.types(f"message {number}")
     assert len(script.all(d.SteeringQueued)) == MAX_QUEUED
     assert script.one(d.Complaint).code == "limit.steering"
+
+
+@pytest.mark.parametrize("when", ["sentence", "after"])
+def test_what_waits_is_answered_in_order_each_once_behind_a_restart(when: str):
+    script = story(when).types("shorter").types("in euros")
+    script.post(e.SessionResumed())
+    assert script.turns == ["hello", "shorter"], "what it waited for is over"
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    script.thinks("Brief. And more.").plays_out()
+    assert script.turns == ["hello", "shorter", "in euros"]
+    applied = [steering.queued_id for steering in script.all(d.SteeringApplied)]
+    assert applied == [steering.queued_id for steering in script.all(d.SteeringQueued)]
+    script.post(e.SessionResumed())
+    assert len(script.turns) == 3
+
+
+def test_wherever_it_crashes_each_message_is_answered_once_and_in_order():
+    """Of the events that were stored by then a fresh core knows what waits; those behind them never were."""
+    told = story("sentence").types("shorter").types("in euros", when="after").plays(3)
+    told.thinks("Brief.").plays_out().thinks("In euros then.").plays_out()
+    assert told.turns == ["hello", "shorter", "in euros"]
+    sent = [number for number, (fact, _) in enumerate(told.facts) if isinstance(fact, e.TextInput)]
+    for stored in range(sent[-1] + 1, len(told.facts) + 1):
+        again = Script.restored(told.facts[:stored])
+        again.post(e.SessionResumed())
+        again.post(e.DeviceJoined(device_id="d1", transport="test"))
+        while not again.core.quiet:
+            again.thinks("Well.").plays_out()
+        assert again.turns == ["hello", "shorter", "in euros"], f"a crash behind {stored} facts"
+        assert len(again.all(d.SteeringApplied)) == 2
 
 
 def test_a_close_forgets_the_queue():
