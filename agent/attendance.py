@@ -36,7 +36,7 @@ class Attendance:
                 self._cut_off.pop(fact.device_id, None)
             case DeviceLink():
                 self._cut_off.pop(fact.device_id, None)
-                if not fact.control:
+                if not (fact.control and fact.media):
                     self._cut_off[fact.device_id] = fact
             case SettingsChanged():
                 self._changes |= {key: value for key, value in fact.changes.items() if key != SPEED}

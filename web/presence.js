@@ -13,6 +13,7 @@
  * @property {boolean} microphone
  * @property {boolean} speaker
  * @property {boolean} control its commands get through
+ * @property {boolean} media the audio of its microphone arrives
  */
 
 /** @typedef {{live: string, devices: Device[]}} Presence devices in the order in which they joined; `live` '' for none */
@@ -29,7 +30,7 @@ export function foldPresence(state, entry) {
     case 'device.left':
       return { ...state, devices: state.devices.filter((device) => device.device_id !== payload.device_id) };
     case 'device.link':
-      return { ...state, devices: changed(state.devices, payload.device_id, { control: payload.control === true }) };
+      return { ...state, devices: changed(state.devices, payload.device_id, { control: payload.control === true, media: payload.media !== false }) };
     case 'device.focused':
       return { ...state, live: payload.device_id };
     case 'session.closed':
@@ -45,7 +46,7 @@ function joined(devices, payload, ts) {
   const { device_id, name = '', transport, microphone = true, speaker = true } = payload;
   const before = devices.find((device) => device.device_id === device_id);
   if (before) return changed(devices, device_id, { name: name || before.name, transport, microphone, speaker });
-  return [...devices, { device_id, name, transport, since: ts, microphone, speaker, control: true }];
+  return [...devices, { device_id, name, transport, since: ts, microphone, speaker, control: true, media: true }];
 }
 
 /** @param {Device[]} devices @param {string} id @param {Partial<Device>} changes @returns {Device[]} */
@@ -57,9 +58,9 @@ const TRANSPORT_WORDS = /** @type {Record<string, string>} */ ({ webrtc: 'WebRTC
 export const nameOf = (device) => device.name || 'A device';
 
 /** What it can do, in a few words. @param {Device} device */
-export function abilitiesOf({ microphone, speaker, transport, control }) {
+export function abilitiesOf({ microphone, speaker, transport, control, media }) {
   const sound = [microphone && 'microphone', speaker && 'loudspeaker'].filter(Boolean).join(' and ') || 'watching only';
-  const lost = control ? '' : ', its buttons do not get through';
+  const lost = (control ? '' : ', its buttons do not get through') + (media ? '' : ', it is not heard');
   return `${sound[0].toUpperCase()}${sound.slice(1)}, ${TRANSPORT_WORDS[transport] ?? transport}${lost}`;
 }
 

@@ -7,7 +7,6 @@ the outcome of an action that had started: that is always told.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Literal
 
 from agent.conversation import decisions as d
@@ -15,6 +14,7 @@ from agent.conversation import events as e
 from agent.conversation import ladder
 from agent.conversation.acting import Acting
 from agent.conversation.actions import Action
+from agent.conversation.announcements import Announcements, SayAgain
 from agent.conversation.chunker import Chunker
 from agent.conversation.context import Context
 from agent.conversation.deadlines import Deadlines
@@ -26,10 +26,6 @@ from agent.conversation.proposals import Proposals
 from agent.conversation.reply import Correction, Reply
 from agent.conversation.watch import Watch
 from agent.conversation.wording import APOLOGY, NOTHING_TO_SAY, TOO_LONG, UNSURE
-
-SayAgain = Literal["never", "unheard", "unfinished"]
-MAX_ANNOUNCEMENTS = 16
-"""That wait to be said; beyond it the oldest is dropped."""
 
 
 class Answering:
@@ -49,7 +45,7 @@ class Answering:
         self.replies = 0
         self.context = Context(policy.context_events)
         self.orphans = Orphans(outbox, self.context, deadlines, self.tell)
-        self._announcements: deque[tuple[str, tuple[str, ...]]] = deque(maxlen=MAX_ANNOUNCEMENTS)
+        self._announcements = Announcements()
 
     @property
     def idle(self) -> bool:
@@ -66,9 +62,11 @@ class Answering:
 
     # ── the life of a reply ──────────────────────────────────────────────────────────────
 
-    def begin(self, turn_id: str, text: str, *, understood: bool, speculative: bool, now_us: int) -> None:
-        """Start to answer `text`."""
-        reply = self._new(turn_id, text, understood=understood, committed=not speculative)
+    def begin(
+        self, turn_id: str, text: str, *, understood: bool, speculative: bool, now_us: int, by_hand: bool = False
+    ) -> None:
+        """Start to answer `text`, said or written (`by_hand`)."""
+        reply = self._new(turn_id, text, understood=understood, committed=not speculative, by_hand=by_hand)
         if not speculative:
             self._release(reply, now_us)
         self._start_step(reply, now_us)
@@ -91,7 +89,7 @@ class Answering:
         elif self.reply is not None:
             self.commit(now_us)
         else:
-            self.begin(turn_id, text, understood=understood, speculative=False, now_us=now_us)
+            self.begin(turn_id, text, understood=understood, speculative=False, now_us=now_us, by_hand=by != "voice")
 
     def carry_out(self, turn_id: str, text: str, by: str, now_us: int) -> None:
         """The user confirmed the action that waits: do it, and answer with what came of it."""
@@ -107,13 +105,13 @@ class Answering:
 
     def tell(self, text: str, cause_id: str) -> None:
         """Say this unasked as soon as nobody has the floor: a timer that rings, a correction."""
-        self._announcements.append((text, (cause_id,)))
+        self._announcements.add(text, cause_id)
 
     def announce(self, now_us: int) -> None:
         """Nobody has the floor: say what has waited longest, if anything."""
         if not self._announcements:
             return
-        text, rests_on = self._announcements.popleft()
+        text, rests_on = self._announcements.take()
         reply = self._new("", "", understood=True, committed=True)
         self._release(reply, now_us)
         self._say(reply, text, "claim", rests_on, now_us)
@@ -154,9 +152,8 @@ class Answering:
         stop_id = self._out.add(stop)
         self._stop_work(reply, "interrupted", now_us, speech_too=True)
         record_id, _ = [self._out.add(rung) for rung in ladder.record(reply, by, stop.heard_text, targets)]
-        if not reply.text and {"unheard": not stop.heard_text, "unfinished": stop.unheard_text}.get(say_again):
-            first = reply.playback.said[0]
-            self._announcements.appendleft((first.text, first.rests_on))
+        if not reply.text:
+            self._announcements.cut(reply.playback.said[0], say_again, heard=stop.heard_text, unheard=stop.unheard_text)
         for correction in reply.corrections:
             if correction.owed(reply.playback, heard_samples):
                 self.tell(correction.text, correction.cause_id)
@@ -316,7 +313,8 @@ class Answering:
         )
 
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
-        for question in self._acting.advance(reply, now_us, held=self.paused or self._presence.out_of_control):
+        unsafe = self._presence.out_of_control or (self._presence.unheard and not reply.by_hand)
+        for question in self._acting.advance(reply, now_us, held=self.paused or unsafe):
             self._say(reply, question, "claim", (), now_us)
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:
@@ -416,7 +414,7 @@ class Answering:
             if correction.chunk is None and reply.playback.claims(correction.corrects):
                 correction.chunk = self._say(reply, correction.text, "claim", (correction.cause_id,), now_us)
 
-    def _new(self, turn_id: str, text: str, *, understood: bool, committed: bool) -> Reply:
+    def _new(self, turn_id: str, text: str, *, understood: bool, committed: bool, by_hand: bool = False) -> Reply:
         assert self.reply is None, "one reply at a time"  # noqa: S101 - an invariant of the core, not of its input
         self.replies += 1
         chunker = Chunker(self.policy.first_clause_chars, self.policy.max_chunk_chars)
@@ -426,6 +424,7 @@ class Answering:
             text=text,
             understood=understood,
             committed=committed,
+            by_hand=by_hand,
             context=self.context.ids,
             chunker=chunker,
         )

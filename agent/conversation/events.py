@@ -140,11 +140,13 @@ class DeviceLeft(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLink(Event):
-    """A device whose media go on lost its commands and the timeline, or has them back (`control`)."""
+    """Half of a device's link is dead, or lives again: its commands and the timeline get through (`control`), its
+    microphone's audio arrives (`media`)."""
 
     type: ClassVar[str] = "device.link"
     device_id: str
     control: bool
+    media: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

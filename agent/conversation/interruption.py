@@ -19,7 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.conversation.answering import Answering, SayAgain
+from agent.conversation.announcements import SayAgain
+from agent.conversation.answering import Answering
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import (
     AgentStatus,

@@ -39,8 +39,8 @@ class Presence:
         """Who has the focus; empty when no device with sound is here."""
         self.feature = ""
         """As the device that joined last says."""
-        self._cut_off: set[str] = set()
-        """Whose commands are lost while their media go on."""
+        self._half_dead: dict[str, DeviceLink] = {}
+        """Whose commands are lost while their audio arrives, or the reverse."""
 
     @property
     def live(self) -> Device | None:
@@ -62,7 +62,14 @@ class Presence:
     @property
     def out_of_control(self) -> bool:
         """Every device here has lost its commands: nobody could stop or refuse anything by hand."""
-        return bool(self.here) and self.here.keys() <= self._cut_off
+        return bool(self.here) and self.here.keys() <= {
+            key for key, link in self._half_dead.items() if not link.control
+        }
+
+    @property
+    def unheard(self) -> bool:
+        """The link of every device here is half dead: who asked for something by voice cannot take it back so."""
+        return bool(self.here) and self.here.keys() <= self._half_dead.keys()
 
     def of(self, fact: Event) -> Device | None:
         """The device that says this, if it is here."""
@@ -86,12 +93,14 @@ class Presence:
 
     def leave(self, fact: DeviceLeft) -> None:
         self.here.pop(fact.device_id, None)
-        self._cut_off.discard(fact.device_id)
+        self._half_dead.pop(fact.device_id, None)
 
     def link(self, fact: DeviceLink) -> None:
-        (self._cut_off.discard if fact.control else self._cut_off.add)(fact.device_id)
+        self._half_dead[fact.device_id] = fact
+        if fact.control and fact.media:
+            del self._half_dead[fact.device_id]
 
     def clear(self) -> None:
         self.here.clear()
-        self._cut_off.clear()
+        self._half_dead.clear()
         self.live_id = ""

@@ -38,6 +38,8 @@ class Reply:
     """The user's words that it answers; empty for an announcement."""
     understood: bool
     committed: bool
+    by_hand: bool
+    """Those were typed: who wrote them can take them back by hand, too."""
     context: tuple[str, ...]
     """Event ids of the conversation before this reply."""
     chunker: Chunker

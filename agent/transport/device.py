@@ -54,6 +54,9 @@ class Device:
         self._fenced = False
         self.linked = True
         """Its commands get through."""
+        self.microphone = True
+        """It says that it has one."""
+        self._audible = True
         self.beats = False
         """It sends heartbeats, so that silence means something."""
         self.heard_us = clock.now_us()
@@ -83,12 +86,13 @@ class Device:
 
     def join(self, output_latency_ms: int, *, microphone: bool = True, speaker: bool = True) -> None:
         self._joined = True
+        self.microphone = microphone and self._traits.microphone and self.talks
         self.call.post(
             DeviceJoined(
                 source=f"device:{self.device_id}",
                 device_id=self.device_id,
                 transport=self.transport,
-                microphone=microphone and self._traits.microphone and self.talks,
+                microphone=self.microphone,
                 speaker=speaker and self._traits.speaker and self.talks,
                 name=self._traits.name,
                 output_latency_ms=output_latency_ms,
@@ -105,12 +109,12 @@ class Device:
         self._joined = False
         self._fenced = True
 
-    def link(self, *, control: bool) -> None:
-        """Its commands are cut off although its media go on, or they are back. Said once each."""
-        if self._joined and control != self.linked:
-            self.linked = control
+    def link(self, *, control: bool, media: bool = True) -> None:
+        """Its commands are cut off, or its audio is, or they are back. Said once each."""
+        if self._joined and (control, media) != (self.linked, self._audible):
+            self.linked, self._audible = control, media
             source = f"device:{self.device_id}"
-            self.call.post(DeviceLink(source=source, device_id=self.device_id, control=control))
+            self.call.post(DeviceLink(source=source, device_id=self.device_id, control=control, media=media))
 
     def receive(self, message: str | bytes) -> str | None:
         """Take a message; the answer to send back when it is refused, else None."""
@@ -136,6 +140,8 @@ class Device:
         if isinstance(event, DeviceJoined) and not self.talks:
             event = replace(event, microphone=False, speaker=False, time_zone="", locale="", feature="")
         self.beats = self.beats or event is None
+        if isinstance(event, DeviceJoined):
+            self.microphone = event.microphone
         if event is not None and command.event_id not in self._seen:
             self.call.post(event)
             self._remember(command.event_id)

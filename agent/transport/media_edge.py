@@ -70,6 +70,8 @@ class Microphone:
         self._timer: asyncio.TimerHandle | None = None
         self._complained = False
         self._closed = False
+        self.packet_us: int | None = None
+        """When the last packet came; None before the first."""
 
     @property
     def counts(self) -> ReceiveCounts:
@@ -85,7 +87,7 @@ class Microphone:
             if packet.ssrc != self._ssrc and self._ssrc is not None:
                 self._buffer.restart()
             self._ssrc = packet.ssrc
-            now_us = self._clock.now_us()
+            self.packet_us = now_us = self._clock.now_us()
             self._hand_on(self._buffer.push(packet.sequence_number, packet.timestamp, packet.payload, now_us))
         return False, None
 

@@ -45,6 +45,8 @@ FLUSH_S = 0.5
 CHECK_S = 1.0
 LINK_US = 7_000_000
 """A device that sends heartbeats and sent none for this long has lost its commands."""
+AUDIO_US = 3_000_000
+"""A microphone of which audio came and none did for this long is not heard any more."""
 MAX_CHANNELS = 4
 
 log = logging.getLogger(__name__)
@@ -291,11 +293,13 @@ class WebRtcPeer:
                 self.leave("vanished: nothing was received any more")
 
     def _check_link(self, now_us: int) -> None:
-        """Media without control: what has side effects is held, and if it stays like this the call ends.
-        (The device calls again; there is no other way to mend a data channel.)"""
+        """Media without control, or the reverse: what has side effects is held. If control is lost for long the call
+        ends. (The device calls again; there is no other way to mend a data channel.)"""
         channel, quiet_us = self._channel, now_us - self.device.heard_us
         closed = self._channels > 0 and (channel is None or channel.readyState != "open")
-        self.device.link(control=not (closed or (self.device.beats and quiet_us > LINK_US)))
+        packet_us = self._microphone.packet_us
+        unheard = self.device.microphone and packet_us is not None and now_us - packet_us > AUDIO_US
+        self.device.link(control=not (closed or (self.device.beats and quiet_us > LINK_US)), media=not unheard)
         if not self.device.linked and quiet_us > round(self._settings.limits.silent_peer_s * 1_000_000):
             self.leave("its commands do not get through any more")
 

@@ -24,7 +24,7 @@ for (const name of ['answer', 'barge_in', 'cut_off', 'cut_off_heard', 'devices']
   });
 }
 
-const device = (changes) => ({ device_id: 'phone-01', name: 'Firefox on Android', transport: 'webrtc', since: '2026-01-01T00:00:01.000Z', microphone: true, speaker: true, control: true, ...changes });
+const device = (changes) => ({ device_id: 'phone-01', name: 'Firefox on Android', transport: 'webrtc', since: '2026-01-01T00:00:01.000Z', microphone: true, speaker: true, control: true, media: true, ...changes });
 
 test('a device is told in words', () => {
   assert.equal(nameOf(device({ name: '' })), 'A device');
@@ -32,6 +32,7 @@ test('a device is told in words', () => {
   assert.equal(abilitiesOf(device({ microphone: false, transport: 'websocket' })), 'Loudspeaker, WebSocket');
   assert.equal(abilitiesOf(device({ microphone: false, speaker: false, transport: 'sse' })), 'Watching only, events only');
   assert.equal(abilitiesOf(device({ control: false })), 'Microphone and loudspeaker, WebRTC, its buttons do not get through');
+  assert.equal(abilitiesOf(device({ media: false })), 'Microphone and loudspeaker, WebRTC, it is not heard');
 });
 
 test('another device is live, or this one, or none', () => {

@@ -234,11 +234,12 @@ class World:
         return dice.choice((asked, asked, e.DeviceSpeech(device_id=name), joined, joined))
 
     def _link(self) -> e.Event:
-        """A page loses its commands while its media go on; they come back, or it is found to be gone."""
+        """A page loses its commands while its media go on, or the reverse; it mends, or is found to be gone."""
         back = e.DeviceLink(device_id="d1", control=True)
         gone = e.DeviceLeft(device_id="d1", reason="test")
         self.at(self.dice.randint(100, 6_000), self.dice.choice((back, back, gone)))
-        return e.DeviceLink(device_id="d1", control=False)
+        control = self.now_us % 3 == 0  # no dice: the others fall as they did before
+        return e.DeviceLink(device_id="d1", control=control, media=not control)
 
     def _restart(self) -> e.Event:
         self._playing.clear()

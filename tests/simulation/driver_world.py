@@ -333,9 +333,10 @@ class World:
         return e.DeviceJoined(device_id="d2", transport="sim", speaker=self.dice.random() < 0.7, output_latency_ms=90)
 
     def _link(self) -> e.Event:
-        """The page's commands are lost for a while."""
+        """The page's commands are lost for a while, or its audio is."""
         self._later(e.DeviceLink(device_id="d1", control=True))
-        return e.DeviceLink(device_id="d1", control=False)
+        control = self.now_ms % 60 == 0  # no dice: the others fall as they did before
+        return e.DeviceLink(device_id="d1", control=control, media=not control)
 
     # ── the oracle ───────────────────────────────────────────────────────────────────────
 

@@ -80,8 +80,10 @@ class Invariants:
         """Devices with a microphone or a loudspeaker."""
         self.focus = ""
         self.present: set[str] = set()
-        self.cut_off: set[str] = set()
-        """Devices that lost their commands."""
+        self.half_dead: dict[str, e.DeviceLink] = {}
+        """Devices that lost their commands or their audio."""
+        self.by_hand: set[str] = set()
+        """Turns that were typed."""
         self.queued: list[str] = []
         self.stop: e.ControlStop | None = None
         """The last one that came."""
@@ -264,6 +266,8 @@ class Invariants:
         self.require(self.open_turn == event.turn_id, f"{event.turn_id} ends but {self.open_turn!r} is open")
         self.require(event.turn_id not in self.ended_turns, "a turn ended twice")
         self.open_turn = ""
+        if event.evidence["control"] in ("typed", "card"):
+            self.by_hand.add(event.turn_id)
         before, first = self.ended_turns.get(self.continues, ""), event.text.split(" ")[0]
         goes_on = event.text.startswith(before) or first in (*Interruption().stop_words, "")
         self.require(goes_on or event.evidence["control"] == "typed", f"{event.text!r} does not go on with {before!r}")
@@ -379,7 +383,7 @@ class Invariants:
                 self.require(knew, f"confirmed by {self.typed}, whose sender did not know of the question")
             self.require(heard or event.by not in ("voice", "typed"), "confirmed in words before it was heard")
         else:
-            self.require(not self.out_of_control, "policy confirmed what nobody could have stopped")
+            self.require(not self.out_of_control(event.turn_id), "policy confirmed what nobody could have stopped")
         self._action(event.action_id, "confirmed", ("proposed",))
 
     def on_action_rejected(self, event: d.ActionRejected) -> None:
@@ -441,14 +445,16 @@ class Invariants:
         self.audible.clear()
         self.focus = ""
         self.present.clear()
-        self.cut_off.clear()
+        self.half_dead.clear()
 
-    @property
-    def out_of_control(self) -> bool:
-        return bool(self.present) and self.present <= self.cut_off
+    def out_of_control(self, turn_id: str) -> bool:
+        dead = {key for key, link in self.half_dead.items() if not link.control or turn_id not in self.by_hand}
+        return bool(self.present) and self.present <= dead
 
     def on_device_link(self, event: e.DeviceLink) -> None:
-        (self.cut_off.discard if event.control else self.cut_off.add)(event.device_id)
+        self.half_dead[event.device_id] = event
+        if event.control and event.media:
+            del self.half_dead[event.device_id]
 
     def on_device_joined(self, event: e.DeviceJoined) -> None:
         self.present.add(event.device_id)
@@ -459,7 +465,7 @@ class Invariants:
         self.speakers.discard(event.device_id)
         self.audible.discard(event.device_id)
         self.present.discard(event.device_id)
-        self.cut_off.discard(event.device_id)
+        self.half_dead.pop(event.device_id, None)
 
     def on_device_focused(self, event: d.DeviceFocused) -> None:
         self.require(event.device_id != self.focus, f"{self.focus} has the focus, and gets it")

@@ -2,11 +2,12 @@
 
     {"live": "phone-01",
      "devices": [{"device_id": "laptop-1", "name": "Firefox on Linux", "transport": "webrtc",
-                  "since": "2026-01-01T12:00:00.000Z", "microphone": true, "speaker": true, "control": true}]}
+                  "since": "2026-01-01T12:00:00.000Z", "microphone": true, "speaker": true, "control": true,
+                  "media": true}]}
 
 Devices stand in the order in which they joined; `since` is UTC, ISO-8601. One without
-microphone and loudspeaker only watches. `control` is false while its commands are lost. `live` is the one whose
-microphone and loudspeaker count, empty when there is none.
+microphone and loudspeaker only watches. `control` is false while its commands are lost, `media` while its audio is.
+`live` is the one whose microphone and loudspeaker count, empty when there is none.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class _Here:
     microphone: bool
     speaker: bool
     control: bool
+    media: bool
 
 
 class Presence:
@@ -43,7 +45,8 @@ class Presence:
             case DeviceLeft() as left:
                 self._here.pop(left.device_id, None)
             case DeviceLink() as link if link.device_id in self._here:
-                self._here[link.device_id] = replace(self._here[link.device_id], control=link.control)
+                here = self._here[link.device_id]
+                self._here[link.device_id] = replace(here, control=link.control, media=link.media)
             case DeviceFocused() as focused:
                 self._live = focused.device_id
             case SessionClosed() | SessionResumed():
@@ -60,6 +63,7 @@ class Presence:
             microphone=joined.microphone,
             speaker=joined.speaker,
             control=before is None or before.control,
+            media=before is None or before.media,
         )
 
     def state(self) -> dict[str, Json]:

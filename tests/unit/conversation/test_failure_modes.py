@@ -332,6 +332,49 @@ def test_a_link_with_media_and_without_commands_is_interrupted_by_voice_and_star
     assert script.one(d.ActionStarted), "held, not lost"
 
 
+def lost_audio(script: Script) -> Script:
+    """Its audio is lost while its commands go on."""
+    script.post(e.DeviceLink(device_id="d1", control=True, media=False))
+    return script
+
+
+def test_a_link_with_commands_and_without_media_starts_nothing_that_was_asked_for_by_voice():
+    script = Script().says("set a timer").wait(500)
+    lost_audio(script).calls("c1", "write").done()
+    assert script.none(d.ActionProposed, d.ActionStarted), "who cannot say no any more is not taken at their word"
+    script.post(e.DeviceLink(device_id="d1", control=True))
+    assert script.one(d.ActionStarted), "held, not lost"
+
+
+@pytest.mark.parametrize("lost", ["before", "behind"])
+def test_who_types_is_in_control_whether_they_are_heard_or_not(lost: str):
+    script = Script() if lost == "behind" else lost_audio(Script())
+    script.types("set a timer")
+    if lost == "behind":
+        lost_audio(script)
+    assert script.calls("c1", "write").one(d.ActionStarted)
+    script.post(e.DeviceLink(device_id="d1", control=False, media=False))
+    script.done().result("c1").thinks("Done.").plays_out().types("another").calls("c1", "write")
+    assert len(script.all(d.ActionStarted)) == 1, "but not without its buttons"
+
+
+def test_who_is_not_heard_stops_by_button_what_is_held():
+    script = lost_audio(Script().says("set a timer").wait(500).token("Well now. "))
+    stop(script.calls("c1", "write").synthesised().plays(1))
+    assert script.one(d.ActionRejected).reason == "interrupted"
+    assert script.none(d.ActionStarted)
+
+
+def test_who_is_not_heard_still_cuts_the_agent_off_where_the_page_hears_them():
+    script = lost_audio(Script().speaking())
+    script.post(e.DeviceCut(source="device:d1", reply_id="r1", played=e.Played("r1", WORD_SAMPLES)))
+    assert script.one(d.PlaybackPause)
+    script.wait(1_000)
+    assert script.one(d.PlaybackResume).sample == WORD_SAMPLES, "nothing was heard that would confirm it"
+    stop(script)
+    assert script.one(d.InterruptionConfirmed).evidence == "stop"
+
+
 def test_a_link_with_commands_and_without_media_confirms_nothing_that_was_not_heard():
     script = Script().types("mail anna").calls("c1", "write", risk="high", proposal="Send it.").done().synthesised()
     script.wait(REPLIES.stalled_ms + REPLIES.dead_air_ms)

@@ -46,6 +46,30 @@ def test_joins_and_leaves_once():
     in_virtual_time(body)
 
 
+def test_which_half_of_its_link_is_dead_is_said_once_each():
+    async def body(device, inbox):
+        device.link(control=False)
+        assert inbox.posted == [], "it is not here yet"
+        device.join(60)
+        for control, media in ((True, True), (True, False), (True, False), (False, False), (True, True), (True, True)):
+            device.link(control=control, media=media)
+        links = [(fact.control, fact.media) for fact in inbox.posted[1:]]
+        assert links == [(True, False), (False, False), (True, True)]
+
+    in_virtual_time(body)
+
+
+def test_whether_it_has_a_microphone_is_what_it_said_last():
+    async def body(device, inbox):
+        device.join(60, microphone=False)
+        assert not device.microphone
+        joined = {"event_id": "00000001", "type": "device.joined", "payload": {"microphone": True, "speaker": True}}
+        assert device.receive(json.dumps(joined)) is None
+        assert device.microphone
+
+    in_virtual_time(body)
+
+
 def test_a_repeated_command_counts_once():
     async def body(device, inbox):
         assert [device.receive(command("00000001")) for _ in range(3)] == [None] * 3

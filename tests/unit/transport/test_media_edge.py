@@ -103,6 +103,7 @@ def test_the_microphone_hands_on_as_packets_come_then_silence(signals):
             assert microphone.add(rtp(packet, n)) == (False, None)
             await asyncio.sleep(0.02)
         assert heard == [(20_000 * n, 320) for n in range(10)]
+        assert microphone.packet_us == 180_000
         await asyncio.sleep(10)
         assert len(heard) == 110
         microphone.close()

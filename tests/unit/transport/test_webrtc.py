@@ -341,6 +341,25 @@ def test_a_call_that_lost_its_commands_says_so_and_is_ended_if_it_stays_so(fakes
     real_time(body)
 
 
+def test_a_call_that_lost_its_audio_says_so_and_goes_on(fakes, monkeypatch):
+    monkeypatch.setattr(webrtc, "CHECK_S", 0.05)
+    monkeypatch.setattr(webrtc, "AUDIO_US", 200_000)
+
+    async def body(table):
+        async with connected(fakes.Sessions(), table) as (client, _, call):
+            await fakes.until(lambda: call.heard)
+            assert not any(isinstance(fact, DeviceLink) for fact in call.posted)
+            (sender,) = client.pc.getSenders()
+            sender.replaceTrack(None)
+            await fakes.until(lambda: any(isinstance(fact, DeviceLink) for fact in call.posted))
+            link = next(fact for fact in call.posted if isinstance(fact, DeviceLink))
+            assert (link.control, link.media) == (True, False)
+            client.channel.send(fakes.command("control.stop"))
+            await fakes.until(lambda: isinstance(call.posted[-1], ControlStop))
+
+    real_time(body)
+
+
 def test_a_reader_that_is_too_slow_loses_its_channel_not_its_call(fakes, monkeypatch):
     monkeypatch.setattr(channel, "MAX_BUFFERED_BYTES", 20_000)
 
