@@ -16,7 +16,7 @@ from agent.conversation.events import (
 )
 
 SPEED = "tts.speed"
-"""Not repeated: it counts from when it was set, against a preference that may have come later."""
+"""Set in the conversation, unless it was asked for otherwise since: then it is not repeated."""
 
 
 class Attendance:
@@ -39,13 +39,15 @@ class Attendance:
                 if not (fact.control and fact.media):
                     self._cut_off[fact.device_id] = fact
             case SettingsChanged():
-                self._changes |= {key: value for key, value in fact.changes.items() if key != SPEED}
+                self._changes |= fact.changes
             case SessionResumed() | SessionClosed():
                 self._joined.clear()
                 self._cut_off.clear()
 
-    def facts(self, live_id: str) -> list[Event]:
-        """To be posted again, under ids of their own; the device with the focus comes last, and so has it again."""
+    def facts(self, live_id: str, *, speed: bool) -> list[Event]:
+        """To be posted again, under ids of their own; the device with the focus comes last, and so has it again.
+        `speed`: that which was set here still counts."""
+        changes = {key: value for key, value in self._changes.items() if speed or key != SPEED}
         joined = sorted(self._joined.values(), key=lambda fact: fact.device_id == live_id)
-        changed = [SettingsChanged(source="driver", changes=dict(self._changes))] if self._changes else []
+        changed = [SettingsChanged(source="driver", changes=changes)] if changes else []
         return [*changed, *(replace(fact, event_id="") for fact in (*joined, *self._cut_off.values()))]

@@ -252,7 +252,7 @@ class Session:
                 commands=self.timeline.commands(),
             )
         )
-        for fact in self._attendance.facts(live_id):
+        for fact in self._attendance.facts(live_id, speed=self._own_speed is not None):
             self._step(fact)
         if live_id != self.live_device_id:
             self._step(ControlFocus(source=f"device:{live_id}"))
@@ -298,10 +298,14 @@ class Session:
         return fact
 
     def _speed(self) -> float:
+        return self._engines.speed() if self._own_speed is None else self._own_speed
+
+    @property
+    def _own_speed(self) -> float | None:
         """As set in this conversation, unless it was asked for otherwise since, here or elsewhere."""
         asked_at = self._engines.speed_asked()
         if self._set_speed is None or (asked_at is not None and asked_at > self._set_speed[1]):
-            return self._engines.speed()
+            return None
         return self._set_speed[0]
 
     def _arm(self) -> None:

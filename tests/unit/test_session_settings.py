@@ -129,3 +129,23 @@ def test_after_a_restart_the_speed_that_was_chosen_last_counts(asked: float) -> 
                 assert await again.speed() == wanted
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [(False, 2.0), (True, 1.25)])
+def test_the_speed_that_counts_outlives_what_is_forgotten_and_a_restart(asked: bool, wanted: float) -> None:
+    async def main() -> None:
+        store, clock = MemoryStore(), Clock()
+        async with calling(store, clock) as call:
+            call.set(tts__speed=2.0)
+            await play(call.session, 1_000)
+            if asked:
+                call.prefer(1.25)
+            asked_at = clock.wall()
+            await play(call.session, 1_000)
+            call.session.post(e.SessionForget(source="device:d"))
+            assert await call.speed() == wanted
+        async with calling(store, clock) as again:
+            again.prefer(1.25, asked_at)
+            assert await again.speed() == wanted
+
+    run_virtual(main())
