@@ -32,6 +32,7 @@ from agent.errors import (
     LimitReached,
     SessionGone,
     SessionHeld,
+    SessionRests,
     SettingsError,
     ToolError,
     first_of,
@@ -215,25 +216,23 @@ class App:
         async with self._room(session_id):
             return await self._begin(session_id, [])
 
-    async def join(self, session_id: str) -> Seat:
-        """One more connection to a session that goes on, or to one that rests in the store.
-
-        Raises `SessionGone` for one that was ended or is not stored, `SessionHeld` for one that another
-        process has, `LimitReached`, `StoreError`.
+    async def join(self, session_id: str, *, wakes: bool = True) -> Seat:
+        """See `transport.port.Sessions.join`. Raises `SessionGone` for one that was ended or is not stored,
+        `SessionHeld` for one that another process has, `SessionRests`, `LimitReached`, `StoreError`.
         """
         async with self._joining:  # two that come at once must not both take it from the store
             session, running = self.sessions.get(session_id), self._running.get(session_id)
             if session is not None and running is not None and not session.open:
                 await asyncio.wait([running], timeout=CLOSE_TIMEOUT_S)
-            lingering = self._lingering.pop(session_id, None)
+            lingering = self._lingering.pop(session_id, None) if wakes else None
             if lingering is not None:
                 lingering.cancel()
             table = self._tables.get(session_id)
-            seat = await self._take_up(session_id) if table is None else table.seat()
+            seat = await self._take_up(session_id, wakes=wakes) if table is None else table.seat(wakes=wakes)
             self._changed.set()
             return seat
 
-    async def _take_up(self, session_id: str) -> Seat:
+    async def _take_up(self, session_id: str, *, wakes: bool) -> Seat:
         """Have a stored session go on from where its timeline ends."""
         if self._broke_off.count(session_id) >= MAX_BREAKS:
             raise SessionGone(f"this conversation broke off {MAX_BREAKS} times; the agent's log says why")
@@ -242,6 +241,8 @@ class App:
             raise SessionGone("this conversation is not stored any more")
         if ended(stored):
             raise SessionGone("this conversation was ended")  # without a trace of who asked for it
+        if not wakes:
+            raise SessionRests("nobody is in this conversation: it can be watched again once somebody is")
         async with self._room(session_id):
             return await self._begin(session_id, stored)
 

@@ -21,6 +21,7 @@
     │   └── Indeterminate       committed or not: append it again, repeated ids are acknowledged
     ├── SessionGone             the session cannot be taken up again; says why
     ├── SessionHeld             another process has the session: it may be had once that lets go of it
+    ├── SessionRests            nobody who may talk is in it, and who only watches does not wake it
     ├── TokenRefused            a session token that is forged, too old, revoked, or another session's
     ├── ScopeNeeded             the session token does not allow this; says which scope would
     ├── WireError               a message from outside that breaks the protocol
@@ -140,6 +141,10 @@ class SessionGone(AgentError):
 
 class SessionHeld(AgentError):
     code = "session.held"
+
+
+class SessionRests(AgentError):
+    code = "session.rests"
 
 
 class TokenRefused(AgentError):

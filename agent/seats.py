@@ -28,8 +28,8 @@ class Table:
         self._joined: list[Seat] = []
 
     def __bool__(self) -> bool:
-        """Whether anybody is there, or about to be."""
-        return bool(self._seats)
+        """Whether anybody is there, or about to be, for whom the session goes on."""
+        return any(seat.wakes for seat in self._seats)
 
     @property
     def present(self) -> bool:
@@ -41,9 +41,9 @@ class Table:
         live_id = self.session.live_device_id
         return next((seat for seat in reversed(self._joined) if seat.device_id == live_id), None)
 
-    def seat(self) -> Seat:
-        """One more, for a device that has not joined yet."""
-        self._seats.append(Seat(self))
+    def seat(self, *, wakes: bool = True) -> Seat:
+        """One more, for a device that has not joined yet. `wakes`: the session goes on while it is there."""
+        self._seats.append(Seat(self, wakes=wakes))
         return self._seats[-1]
 
     def leave(self, seat: Seat) -> None:
@@ -62,8 +62,9 @@ class Table:
 class Seat:
     """A session as one device's connection uses it. Implements `transport.port.Call`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, wakes: bool) -> None:
         self._table = table
+        self.wakes = wakes
         self.session = table.session
         self.session_id = table.session.session_id
         self.device_id = ""

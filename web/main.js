@@ -18,6 +18,7 @@ import { MicrophoneKeeper, listDevices } from './microphone.js';
 import { Reconnector } from './reconnect.js';
 import { Server, settingsOf } from './server.js';
 import { Call } from './session.js';
+import { scopesOf, watchingText } from './scopes.js';
 import { initialState, local, modeOf, reduce } from './state.js';
 import { Talk } from './talk.js';
 import { PERSONAL } from './transcript.js';
@@ -25,6 +26,7 @@ import { View } from './view.js';
 import { withNeighbours } from './view_settings.js';
 import { keepAwake } from './wakelock.js';
 import { ServerError } from './wire.js';
+import { goodbye, sentence } from './wording.js';
 
 const TICK_MS = 100;
 const SETTINGS_EVERY_MS = 150;
@@ -153,6 +155,10 @@ async function placeOnce(withMicrophone) {
   const placed = new Call(server, settings, {
     entry: receive,
     hello: (told) => hello(told, settings),
+    token: (token) => {
+      membership.keep({ token });
+      linkReplay();
+    },
     goodbye: (reason, again) => (again ? lost(`${sentence(reason)} The conversation goes on when it is back.`) : void end('ended', goodbye(reason))),
     error: (_code, message) => notify('agent', message),
     remote: (stream) => graph.playStream(stream),
@@ -201,24 +207,26 @@ function announce() {
 
 /** Which conversation this is. @param {Record<string, any>} told @param {import('./server.js').Config} config */
 function hello(told, config) {
-  dispatch(local('device', { id: String(told.device_id || membership.kept.deviceId) }));
+  const scopes = scopesOf(told);
+  dispatch(local('device', { id: String(told.device_id || membership.kept.deviceId), scopes }));
   if (membership.take(told)) {
     if (told.session_id === state.sessionId) dispatch(local('snapshot'));
     dispatch(local('settings.loaded', { settings: settingsOf(config) }));
     audio?.tell({ type: 'configure', options: gateOptions() });
   }
-  const secrets = new URLSearchParams({ session_token: membership.kept.token, ...(server.token && { token: server.token }) });
-  view.replay(`replay.html?session=${membership.kept.sessionId}#${secrets}`);
-  if (told.resume === 'snapshot') {
-    notify('agent', `${sentence(told.reason)} This is what is left.`);
-  }
-  const scopes = Array.isArray(told.scopes) ? told.scopes : ['talk'];
-  if (!scopes.includes('talk')) notify('watching', `You watch this conversation${scopes.includes('confirm') ? ', and may answer what is proposed' : ''}. Its link is not one to talk by.`, '', 'info');
+  linkReplay();
+  if (told.resume === 'snapshot') notify('agent', `${sentence(told.reason)} This is what is left.`);
   if (told.resume === 'failed') notify('agent', `${sentence(told.reason)} This is a new one.`);
+  if (!watchingText(scopes)) return;
+  notify('watching', watchingText(scopes), '', 'info');
+  microphone.close(); // nobody would hear it
+  membership.keep({ microphone: false });
 }
 
-/** @param {unknown} reason @returns {string} */
-const sentence = (reason) => (typeof reason === 'string' && reason ? `${reason[0].toUpperCase()}${reason.slice(1)}.` : '');
+function linkReplay() {
+  const secrets = new URLSearchParams({ session_token: membership.kept.token, ...(server.token && { token: server.token }) });
+  view.replay(`replay.html?session=${membership.kept.sessionId}#${secrets}`);
+}
 
 /** The connection is gone, the person is not. @param {string} message */
 function lost(message) {
@@ -238,7 +246,7 @@ async function reconnect() {
   } catch (error) {
     if (left !== before) return 'stop';
     leave();
-    held = error instanceof ServerError && error.code === 'session.held' ? sentence(error.message) : '';
+    held = error instanceof ServerError && ['session.held', 'session.rests'].includes(error.code) ? sentence(error.message) : '';
     if (!(error instanceof ServerError) || error.status === 0 || error.status === 429 || error.status >= 500) return 'again';
     await end('failed', messageOf(error));
     return 'stop';
@@ -304,11 +312,6 @@ function told({ code, message }) {
   microphone.enable(!state.muted);
 }
 
-/** @param {unknown} reason */
-function goodbye(reason) {
-  return typeof reason === 'string' && reason ? `The agent ended the call: ${reason.replaceAll('_', ' ')}.` : 'The agent ended the call.';
-}
-
 // ── the gate ─────────────────────────────────────────────────────────────────────────────
 
 /** @param {import('./audio.js').GateMessage} message */
@@ -349,7 +352,7 @@ function obey(orders) {
 }
 
 function stop() {
-  if (!call) return;
+  if (!call || !state.scopes.includes('talk')) return;
   obey(barge.stop(performance.now()));
   const sent = call.send('control.stop', { ...(state.playingReply ? { reply_id: state.playingReply } : {}), ...call.played() });
   barge.told(sent?.event_id ?? '');

@@ -19,6 +19,7 @@ import { LOOK_MS, Liveness } from './liveness.js';
  * @property {(code: string, message: string) => void} error
  * @property {(reason: string, again: boolean) => void} goodbye
  * @property {(hello: Record<string, any>) => void} hello which conversation this is, before anything of it
+ * @property {(token: string) => void} token the session token has been renewed
  * @property {(stream: MediaStream) => void} remote what the agent says, as a stream
  * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm or as PCM: the function that plays it
  * @property {(message: string) => void} trying
@@ -137,6 +138,7 @@ export class Call {
       this.handlers.entry(message.entry);
     }
     if (message?.kind === 'hello') this.handlers.hello(message.payload);
+    if (message?.kind === 'token') this.handlers.token(message.token);
     if (message?.kind === 'goodbye') this.handlers.goodbye(message.reason, message.again);
     if (message?.kind === 'error') this.handlers.error(message.code, message.message);
   }

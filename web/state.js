@@ -5,6 +5,7 @@
  */
 import { emptyPresence, foldPresence, liveElsewhere, nameOf } from './presence.js';
 import { foldProposal } from './proposals.js';
+import { ALL_SCOPES } from './scopes.js';
 import { append, closeTranscript, emptyTranscript, foldTranscript } from './transcript.js';
 import { emptyFigures, foldFigures } from './figures.js';
 import { emptyLatency, foldAudible, foldLatency } from './latency.js';
@@ -36,6 +37,7 @@ import { emptyLog, foldLog } from './log.js';
  * @property {import('./proposals.js').Proposal | null} proposal the action that waits for a yes or no
  * @property {import('./presence.js').Presence} presence who is here, and who is live
  * @property {string} deviceId this page's, '' before it is told
+ * @property {import('./scopes.js').Scope[]} scopes what it may do
  * @property {{status: string, detail: string}} status of the agent
  * @property {'' | 'playing' | 'paused'} playback of the reply that has the floor
  * @property {string} playingReply
@@ -65,6 +67,7 @@ export const initialState = () => ({
   proposal: null,
   presence: emptyPresence(),
   deviceId: '',
+  scopes: ALL_SCOPES,
   status: { status: '', detail: '' },
   playback: '',
   playingReply: '',
@@ -120,6 +123,7 @@ export function statusText(state) {
   const elsewhere = liveElsewhere(state.presence, state.deviceId);
   if (elsewhere && status === 'speaking') return `It speaks on ${nameOf(elsewhere)}.`;
   if (elsewhere && (status === 'listening' || !status)) return `Talk to ${nameOf(elsewhere)}, or type here.`;
+  if (!state.scopes.includes('talk') && (status === 'listening' || !status)) return 'You are watching.';
   if (state.microphone.state !== 'on' && (status === 'listening' || !status)) return 'Your microphone is off. Type a message.';
   if (state.muted && !state.talking && (status === 'listening' || !status)) return 'Your microphone is muted.';
   const plain = STATUS_TEXT[status] ?? STATUS_TEXT.listening;
@@ -217,7 +221,7 @@ function reduceLocal(state, type, payload) {
     case 'snapshot':
       return { ...state, sessionId: '', lost: false, transcript: emptyTranscript() };
     case 'device':
-      return { ...state, deviceId: payload.id };
+      return { ...state, deviceId: payload.id, scopes: payload.scopes ?? ALL_SCOPES };
     case 'microphone':
       return { ...state, microphone: { state: payload.state, message: payload.message ?? '' } };
     case 'muted':

@@ -161,7 +161,8 @@ export class View {
     const connected = state.connection.phase === 'connected';
     this.renderState(state, connected);
     if (state.transcript !== last?.transcript || state.connection !== last?.connection) this.transcript.render(state.transcript.items, connected);
-    if (state.proposal !== last?.proposal) this.proposal.render(state.proposal);
+    if (state.scopes !== last?.scopes) this.allow(state.scopes);
+    if (state.proposal !== last?.proposal || state.scopes !== last?.scopes) this.proposal.render(state.proposal, state.scopes.includes('confirm'));
     if (state.presence !== last?.presence || state.deviceId !== last?.deviceId || state.connection !== last?.connection) this.devicesHere.render(state.presence, state.deviceId, connected);
     if (state.connection !== last?.connection) this.link.render(connected);
     if (state.log !== last?.log) this.timeline.render(state.log);
@@ -170,6 +171,11 @@ export class View {
     if (state.settings !== last?.settings || state.unsaved !== last?.unsaved) this.settings.render(state.settings, state.unsaved);
     if (state.notices !== last?.notices) this.notices.render(state.notices);
     this.last = state;
+  }
+
+  /** What this page's link does not allow is not there. @param {import('./scopes.js').Scope[]} scopes */
+  allow(scopes) {
+    for (const node of document.querySelectorAll('[data-needs="talk"]')) /** @type {HTMLElement} */ (node).hidden = !scopes.includes('talk');
   }
 
   /** @param {State} state @param {boolean} connected */

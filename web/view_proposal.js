@@ -11,14 +11,14 @@ export class ProposalView {
     this.place = byId('proposal', HTMLElement);
   }
 
-  /** @param {Proposal | null} proposal */
-  render(proposal) {
+  /** @param {Proposal | null} proposal @param {boolean} mayAnswer */
+  render(proposal, mayAnswer) {
     this.place.hidden = proposal === null;
-    this.place.replaceChildren(...(proposal ? this.card(proposal) : []));
+    this.place.replaceChildren(...(proposal ? this.card(proposal, mayAnswer) : []));
   }
 
-  /** @param {Proposal} proposal */
-  card({ id, name, text, details }) {
+  /** @param {Proposal} proposal @param {boolean} mayAnswer */
+  card({ id, name, text, details }, mayAnswer) {
     const rows = details.flatMap(([key, value]) => [make('dt', {}, [key]), make('dd', {}, [value])]);
     const accept = make('button', { type: 'button', class: 'primary', 'data-accept': 'true' }, ['Do it']);
     const refuse = make('button', { type: 'button', 'data-accept': 'false' }, ['Don’t']);
@@ -32,7 +32,7 @@ export class ProposalView {
       make('h2', {}, [`Shall I ${name}?`]),
       make('p', {}, [text]),
       make('dl', {}, rows),
-      make('div', { class: 'answers' }, [accept, refuse]),
+      ...(mayAnswer ? [make('div', { class: 'answers' }, [accept, refuse])] : []),
     ];
   }
 }

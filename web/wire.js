@@ -23,6 +23,7 @@
  *   | {kind: 'error', code: string, message: string}
  *   | {kind: 'goodbye', reason: string, again: boolean} `again`: the conversation goes on, call again
  *   | {kind: 'hello', payload: Record<string, any>}
+ *   | {kind: 'token', token: string} the session token of the next connection
  *   | {kind: 'other', type: string}} Message
  */
 
@@ -76,6 +77,7 @@ export function parseMessage(json) {
   if (value.type === 'session.closed') return { kind: 'goodbye', reason: text(payload.reason), again: false };
   if (value.type === 'connection.closed') return { kind: 'goodbye', reason: text(payload.reason), again: payload.again === true };
   if (value.type === 'hello') return { kind: 'hello', payload };
+  if (value.type === 'token' && text(payload.token)) return { kind: 'token', token: payload.token };
   return { kind: 'other', type: value.type };
 }
 

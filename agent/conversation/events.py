@@ -62,6 +62,19 @@ class SessionResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResumeFailed(Event):
+    """A device could not go on from where it was, and reads this session from its first entry on. The core takes no
+    notice.
+
+    `device_id`: empty for one without a name of its own. `reason`: what it was told.
+    """
+
+    type: ClassVar[str] = "session.resume_failed"
+    device_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionForget(ClientCommand):
     """Somebody asks that what was said up to now be forgotten. The driver does it as soon as nobody has the floor."""
 
@@ -117,6 +130,7 @@ class DeviceJoined(ClientCommand):
     `name`: what people call it, like "Firefox on Android"; empty is as it was. One with neither `microphone` nor
     `speaker` only watches.
     `feature`: what the people who run this call the use that it is put to, for their figures; turns carry it.
+    `steers`: its token allows more than to watch and to answer what is proposed.
     """
 
     type: ClassVar[str] = "device.joined"
@@ -124,6 +138,7 @@ class DeviceJoined(ClientCommand):
     transport: str
     microphone: bool = True
     speaker: bool = True
+    steers: bool = True
     time_zone: str = ""
     locale: str = ""
     output_latency_ms: int = 0

@@ -5,6 +5,7 @@ The microphone and the loudspeaker of the device with the focus are live; `focus
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink, Event
@@ -22,6 +23,7 @@ class Device:
     speaker: bool
     latency_ms: int
     """From a sample's leaving the playout to its being audible."""
+    steers: bool
 
     @property
     def sound(self) -> int:
@@ -61,15 +63,18 @@ class Presence:
 
     @property
     def out_of_control(self) -> bool:
-        """Every device here has lost its commands: nobody could stop or refuse anything by hand."""
-        return bool(self.here) and self.here.keys() <= {
-            key for key, link in self._half_dead.items() if not link.control
-        }
+        """Every device here that may steer has lost its commands: nobody could stop or refuse anything by hand."""
+        return self._all_of(key for key, link in self._half_dead.items() if not link.control)
 
     @property
     def unheard(self) -> bool:
-        """The link of every device here is half dead: who asked for something by voice cannot take it back so."""
-        return bool(self.here) and self.here.keys() <= self._half_dead.keys()
+        """The link of every such device is half dead: who asked for something by voice cannot take it back so."""
+        return self._all_of(self._half_dead)
+
+    def _all_of(self, device_ids: Iterable[str]) -> bool:
+        """Whether these are all that may steer, and at least one."""
+        steering = {device.device_id for device in self.here.values() if device.steers}
+        return bool(steering) and steering <= set(device_ids)
 
     def of(self, fact: Event) -> Device | None:
         """The device that says this, if it is here."""
@@ -86,7 +91,7 @@ class Presence:
 
     def join(self, fact: DeviceJoined) -> Device:
         """A device joined, or joined again with other properties."""
-        device = Device(fact.device_id, fact.microphone, fact.speaker, fact.output_latency_ms)
+        device = Device(fact.device_id, fact.microphone, fact.speaker, fact.output_latency_ms, fact.steers)
         self.here[fact.device_id] = device
         self.feature = fact.feature or self.feature
         return device

@@ -16,7 +16,8 @@ What became of it is in the hello, the first message down, as `resume`:
     failed     a new session: the old one cannot be taken up (`reason`)
 
 One that another process of the agent has is no new one: the device is refused, and told to come again. So is one
-with a token that was minted for somebody else, whose conversation is over.
+with a token that was minted for somebody else, whose conversation is over; and one that may not talk, while nobody who
+may is there: to watch a conversation does not wake it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class Wish:
         return self.grant.session_id if self.grant else ""
 
 
+Renew = Callable[[Grant], tuple[str, Grant] | None]
+"""A token that goes on for longer, and what it allows; None while the one of this grant lasts long enough, or ends at
+its time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What it gets: a call, to be left, and the timeline behind `after`."""
@@ -76,6 +82,7 @@ class Arrival:
     traits: Traits = Traits()
     grant: Grant | None = None
     """What the token allows; without one, everything."""
+    renew: Renew = lambda grant: None
 
     def hello(self) -> Hello:
         """What the device is told of it first."""
@@ -124,7 +131,7 @@ Welcome = Callable[[], Awaitable[Arrival]]
 
 
 async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
-    """Raises `LimitReached`, `SessionGone`, `SessionHeld`, `StoreError`."""
+    """Raises `LimitReached`, `SessionGone`, `SessionHeld`, `SessionRests`, `StoreError`."""
     if wish.grant is None:
         return Arrival(await sessions.open(), device_id=wish.device_id, traits=wish.traits)
     try:
@@ -137,7 +144,7 @@ async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
 
 async def come_back(sessions: Sessions, wish: Wish, grant: Grant) -> Arrival:
     """To the session of the grant, or not at all. Raises as `arrive`."""
-    call = await sessions.join(grant.session_id)
+    call = await sessions.join(grant.session_id, wakes=grant.talks)
     if call.continues(wish.epoch, wish.seen):
         return Arrival(call, "resumed", "", wish.seen, wish.device_id, traits=wish.traits, grant=grant)
     reason = "some of what this page shows was lost when the agent stopped"

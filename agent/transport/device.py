@@ -11,8 +11,8 @@ from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink
 from agent.errors import AgentError
 from agent.settings import Limits
 from agent.transport import wire
-from agent.transport.arrival import Arrival, Traits
-from agent.transport.notices import Refused
+from agent.transport.arrival import Arrival, Renew, Traits
+from agent.transport.notices import Refused, Renewed
 from agent.transport.port import Call
 from agent.transport.session_token import Grant
 
@@ -25,7 +25,7 @@ class Device:
     """Posts `device.joined` and `device.left` once each, and its commands between them.
 
     `locate` tells which reply sample lies at the RTP timestamp that a device says it plays. `grant`: what its token
-    allows; without one, everything.
+    allows; without one, everything. `renew`: see `arrival.Renew`.
     """
 
     def __init__(
@@ -38,10 +38,12 @@ class Device:
         device_id: str = "",
         traits: Traits | None = None,
         grant: Grant | None = None,
+        renew: Renew = lambda grant: None,
     ) -> None:
         self._traits = traits or Traits()
         self._locate = locate
         self.grant = grant or Grant(call.session_id)
+        self._renew = renew
         self.device_id = device_id or secrets.token_hex(6)
         self.call = call
         self.transport = transport
@@ -67,7 +69,7 @@ class Device:
         cls, arrival: Arrival, transport: str, limits: Limits, clock: Clock, locate: wire.Locate = lambda rtp: None
     ) -> Device:
         """The device that has arrived so."""
-        about = (arrival.device_id, arrival.traits, arrival.grant)
+        about = (arrival.device_id, arrival.traits, arrival.grant, arrival.renew)
         return cls(arrival.call, transport, limits, clock, locate, *about)
 
     @property
@@ -78,7 +80,7 @@ class Device:
     @property
     def talks(self) -> bool:
         """Whether it may have a microphone, and so a loudspeaker: otherwise it watches."""
-        return "talk" in self.grant.scopes
+        return self.grant.talks
 
     @property
     def joined(self) -> bool:
@@ -94,10 +96,19 @@ class Device:
                 transport=self.transport,
                 microphone=self.microphone,
                 speaker=speaker and self._traits.speaker and self.talks,
+                steers=self.talks,
                 name=self._traits.name,
                 output_latency_ms=output_latency_ms,
             )
         )
+
+    def renewal(self) -> str | None:
+        """What it is to be told when its token has been renewed, which is once half of its time is over; else None."""
+        renewed = self._renew(self.grant)
+        if renewed is None:
+            return None
+        token, self.grant = renewed
+        return Renewed(token=token).text()
 
     def leave(self, reason: str) -> None:
         if self._joined:
@@ -138,7 +149,7 @@ class Device:
         self.grant.require(wire.scope_of(command.type))
         event = wire.to_event(command, self.device_id, self.transport, self._limits, self._locate)
         if isinstance(event, DeviceJoined) and not self.talks:
-            event = replace(event, microphone=False, speaker=False, time_zone="", locale="", feature="")
+            event = replace(event, microphone=False, speaker=False, steers=False, time_zone="", locale="", feature="")
         self.beats = self.beats or event is None
         if isinstance(event, DeviceJoined):
             self.microphone = event.microphone

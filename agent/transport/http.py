@@ -47,6 +47,7 @@ from agent.errors import (
     ScopeNeeded,
     SessionGone,
     SessionHeld,
+    SessionRests,
     SettingsError,
     TokenRefused,
     TooFast,
@@ -77,6 +78,7 @@ FINAL = (TokenRefused, WireError, SessionGone)
 STATUS: tuple[tuple[type[AgentError], int], ...] = (
     (LimitReached, 503),
     (SessionHeld, 503),
+    (SessionRests, 503),
     (Indeterminate, 503),
     (EngineError, 503),
     (TokenRefused, 403),
@@ -86,7 +88,7 @@ STATUS: tuple[tuple[type[AgentError], int], ...] = (
     (WireError, 400),
 )
 """Of the errors that are answered; any other is 500."""
-AGAIN = (LimitReached, SessionHeld, Indeterminate, TooFast)
+AGAIN = (LimitReached, SessionHeld, SessionRests, Indeterminate, TooFast)
 """Errors that may be gone at the next try, in a while."""
 
 SaveSettings = Callable[[Mapping[str, Json]], Settings]
@@ -269,7 +271,7 @@ def create_app(
             f"server.host is {settings.server.host}, which others can reach: set server.token to a long secret "
             "(the page then opens as /?token=SECRET), or listen on 127.0.0.1"
         )
-    peers = PeerTable()
+    peers = PeerTable(settings.limits.devices)
     reception = Reception(sessions, settings, peers, key or TokenKey())
     handlers = _Handlers(reception, save, engines)
 

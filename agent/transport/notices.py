@@ -58,6 +58,14 @@ class Refused(Notice):
     event_id: str = ""
 
 
+class Renewed(Notice):
+    """The session token has been renewed, long before the one of the hello or of the last such message ends."""
+
+    kind: ClassVar[str] = "token"
+    token: str
+    """The `Session-Token` of the next connection."""
+
+
 class SessionOver(Notice):
     """The last message down: the device hung up."""
 
@@ -73,4 +81,4 @@ class ConnectionOver(Notice):
     again: bool
 
 
-NOTICES: tuple[type[Notice], ...] = (Hello, Refused, SessionOver, ConnectionOver)
+NOTICES: tuple[type[Notice], ...] = (Hello, Refused, Renewed, SessionOver, ConnectionOver)

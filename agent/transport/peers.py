@@ -64,9 +64,10 @@ class RunningPeer(Peer, Protocol):
 
 
 class PeerTable:
-    """Runs peers and says goodbye to all of them. Use as `async with`."""
+    """Runs peers and says goodbye to all of them. Use as `async with`. `max_devices`: in one session at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_devices: int) -> None:
+        self._max_devices = max_devices
         self._peers: dict[str, Peer] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._tasks = asyncio.TaskGroup()
@@ -95,10 +96,15 @@ class PeerTable:
         found = (peer.playout_jitter(last_us) for peer in self._peers.values())
         return [jitter for jitter in found if jitter is not None]
 
-    def others(self, session_id: str, device_id: str) -> int:
-        """How many devices are connected to a session, but for this one."""
+    def full(self, session_id: str, device_id: str) -> str:
+        """Why a session has no room for this device; empty where it has."""
         here = (peer.device.device_id for peer in self._peers.values() if peer.session_id == session_id)
-        return sum(device != device_id for device in here)
+        if sum(device != device_id for device in here) < self._max_devices:
+            return ""
+        return (
+            f"{self._max_devices} devices are connected to this conversation, which is the limit; "
+            "close one of them, or raise limits.devices"
+        )
 
     def device(self, session_id: str, device_id: str) -> Device | None:
         """A device that is connected to a session, by the connection that counts."""
@@ -149,11 +155,12 @@ class PeerTable:
 
     @asynccontextmanager
     async def present(self, peer: Peer) -> AsyncIterator[None]:
-        """Keep a peer that another task runs in the table."""
+        """Keep a peer that another task runs in the table. One that others were quicker than is told to leave."""
+        full = self.full(peer.session_id, peer.device.device_id)
         self._peers[peer.connection_id] = peer
         ended = self._ended[peer.connection_id] = asyncio.Event()
-        if self._closing:
-            peer.leave(SHUTDOWN)
+        if self._closing or full:
+            peer.leave(SHUTDOWN if self._closing else full)
         try:
             yield
         finally:

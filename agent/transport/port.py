@@ -75,9 +75,11 @@ class Sessions(Protocol):
         """A new session, its engines ready. Raises `LimitReached`."""
         ...
 
-    async def join(self, session_id: str) -> Call:
-        """One more connection to a session that goes on, or to one that rests in the store.
-        Raises `SessionGone`, saying why it cannot be taken up, `SessionHeld`, `LimitReached`, `StoreError`."""
+    async def join(self, session_id: str, *, wakes: bool = True) -> Call:
+        """One more connection to a session that goes on, or to one that rests in the store. One that does not wake it
+        neither has it taken up nor keeps it from resting.
+        Raises `SessionGone`, saying why it cannot be taken up, `SessionHeld`, `SessionRests`, `LimitReached`,
+        `StoreError`."""
         ...
 
     async def leave(self, call: Call, reason: str, *, for_good: bool) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agent.conversation.events import SessionResumeFailed
 from agent.errors import LimitReached, StoreError, TokenRefused
 from agent.settings import Settings
 from agent.transport.arrival import Arrival, Wish, arrive, come_back, wish_of
 from agent.transport.peers import PeerTable
 from agent.transport.port import Sessions
 from agent.transport.session_token import Grant, TokenKey
+
+RENEWED_AT = 0.5
+"""A token of which no more than this share of its time is left is renewed while its device is connected."""
 
 
 class Reception:
@@ -52,27 +56,39 @@ class Reception:
 
     async def arrive(self, wish: Wish) -> Arrival:
         """Into a new session, or the one of its token. Raises `LimitReached`, `SessionGone`, `SessionHeld`,
-        `StoreError`."""
+        `SessionRests`, `StoreError`."""
         self._find_room(wish)
-        return self._with_token(await arrive(self.sessions, wish))
+        return self._received(await arrive(self.sessions, wish))
 
     async def come_back(self, wish: Wish, grant: Grant) -> Arrival:
         """Into the session of its token alone. Raises as `arrive`."""
         self._find_room(wish)
-        return self._with_token(await come_back(self.sessions, wish, grant))
+        return self._received(await come_back(self.sessions, wish, grant))
 
     def _find_room(self, wish: Wish) -> None:
         self.peers.admit()
-        limit = self.settings.limits.devices
-        if wish.grant is not None and self.peers.others(wish.session_id, wish.device_id) >= limit:
-            raise LimitReached(
-                f"{limit} devices are connected to this conversation, which is the limit; "
-                "close one of them, or raise limits.devices"
-            )
+        if wish.grant is not None and (full := self.peers.full(wish.session_id, wish.device_id)):
+            raise LimitReached(full)
 
-    def _with_token(self, arrival: Arrival) -> Arrival:
-        """What it comes back with."""
-        now_s, valid_s = self.now_s(), self.settings.sessions.token_h * 3_600
-        session_id, grant = arrival.call.session_id, arrival.grant
-        token = self.key.renew(grant, now_s, valid_s) if grant else self.key.issue(session_id, now_s, valid_s)
-        return replace(arrival, token=token, grant=self.key.check(token, now_s))
+    def _received(self, arrival: Arrival) -> Arrival:
+        """With the token that it comes back with."""
+        if arrival.reason:
+            failed = SessionResumeFailed(source="transport", device_id=arrival.device_id, reason=arrival.reason)
+            arrival.call.post(failed)
+        now_s, valid_s = self.now_s(), self._valid_s
+        if arrival.grant is None:
+            token = self.key.issue(arrival.call.session_id, now_s, valid_s)
+            return replace(arrival, token=token, grant=self.key.check(token, now_s), renew=self._renew)
+        token, grant = self.key.renew(arrival.grant, now_s, valid_s)
+        return replace(arrival, token=token, grant=grant, renew=self._renew)
+
+    @property
+    def _valid_s(self) -> int:
+        return self.settings.sessions.token_h * 3_600
+
+    def _renew(self, grant: Grant) -> tuple[str, Grant] | None:
+        """See `arrival.Renew`."""
+        now_s = self.now_s()
+        if not grant.renews or grant.expires_s - now_s > RENEWED_AT * self._valid_s:
+            return None
+        return self.key.renew(grant, now_s, self._valid_s)

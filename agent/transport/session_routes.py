@@ -94,7 +94,7 @@ class SessionRoutes:
             command = device.read(message)
             return await _given_to(device, command)
         command = self._read(message, grant)
-        call = await self._reception.sessions.join(session_id)
+        call = await self._reception.sessions.join(session_id, wakes=grant.talks)
         try:
             device = Device(call, "post", self._limits, self._peers.clock, device_id=wish.device_id, grant=grant)
             return await _given_to(device, command)

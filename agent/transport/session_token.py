@@ -12,9 +12,9 @@ its own token, and none has to be looked up.
     confirm   answer the card of a proposed action
     watch     see and do nothing; every token allows it
 
-A session's own token is renewed at each connection. One that was minted ends when it was said to, and so does the
-connection that it let in; unless it `renews` (the letter r): then that is how long it lets somebody in, and who has
-come in goes on as if the token were the session's own.
+A session's own token is renewed at each connection, and while one lasts. One that was minted ends when it was said
+to, and so does the connection that it let in; unless it `renews` (the letter r): then that is how long it lets
+somebody in, and who has come in goes on as if the token were the session's own.
 """
 
 from __future__ import annotations
@@ -74,6 +74,11 @@ class Grant:
         """It was made from another token, for somebody else."""
         return "-" in self.name
 
+    @property
+    def talks(self) -> bool:
+        """It steers: its holder does more than watch, and answer what is proposed."""
+        return "talk" in self.scopes
+
     def require(self, scope: Scope) -> None:
         """Raises `ScopeNeeded`."""
         if scope not in self.scopes:
@@ -97,9 +102,10 @@ class TokenKey:
         allowed = frozenset(SCOPES[letter] for letter in scopes)
         return self._sign(Grant(session_id, allowed, secrets.token_hex(4), int(now_s + valid_s)))
 
-    def renew(self, grant: Grant, now_s: float, valid_s: float) -> str:
-        """The same for longer, if it is one that renews."""
-        return self._sign(replace(grant, expires_s=int(now_s + valid_s)) if grant.renews else grant)
+    def renew(self, grant: Grant, now_s: float, valid_s: float) -> tuple[str, Grant]:
+        """The same for longer, if it is one that renews: the token, and what it allows."""
+        renewed = replace(grant, expires_s=int(now_s + valid_s)) if grant.renews else grant
+        return self._sign(renewed), renewed
 
     def mint(self, grant: Grant, scopes: Iterable[Scope], now_s: float, valid_s: float, *, renews: bool = False) -> str:
         """A token that allows no more than `grant`, for no longer. Raises `ScopeNeeded`, `TokenRefused`."""

@@ -74,8 +74,9 @@ class EventsPeer:
         try:
             await self._put({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await self._write(_event(self._hello()))
-            self._peers.replace(self)
-            self.device.join(0, microphone=False, speaker=False)
+            if not self._leaving.event.is_set():
+                self._peers.replace(self)
+                self.device.join(0, microphone=False, speaker=False)
             async with asyncio.TaskGroup() as tasks:
                 work = (self._send_timeline(), self._beat(), self._watch(receive))
                 children = [tasks.create_task(part) for part in work]
@@ -108,7 +109,8 @@ class EventsPeer:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            await self._write(":\n\n")
+            renewal = self.device.renewal()
+            await self._write(_event(renewal) if renewal else ":\n\n")
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -43,6 +43,10 @@ CONNECT_S = 20.0
 CLOSE_S = 3.0
 FLUSH_S = 0.5
 CHECK_S = 1.0
+SEND_S = 5.0
+"""A data channel that makes no room for so long is closed."""
+MAX_BUFFERED_BYTES = 64_000
+"""What may wait on a data channel."""
 LINK_US = 7_000_000
 """A device that sends heartbeats and sent none for this long has lost its commands."""
 AUDIO_US = 3_000_000
@@ -84,13 +88,29 @@ class _ChannelOutlet:
     def open(self) -> bool:
         return self._channel.readyState == "open"
 
-    @property
-    def buffered(self) -> int:
-        return self._channel.bufferedAmount
-
     async def send(self, text: str) -> None:
-        if self.open:
-            self._channel.send(text)
+        """Raises `LimitReached` for a reader that is too slow to make room within `SEND_S`."""
+        if not self.open:
+            return
+        self._channel.send(text)
+        if self._channel.bufferedAmount > MAX_BUFFERED_BYTES:
+            await self._room()
+
+    async def _room(self) -> None:
+        """Wait until half of what waits has gone, or the channel."""
+        room = asyncio.Event()
+        channel = self._channel
+        channel.bufferedAmountLowThreshold = MAX_BUFFERED_BYTES // 2
+        channel.once("bufferedamountlow", room.set)
+        channel.once("close", room.set)
+        try:
+            async with asyncio.timeout(SEND_S):
+                await room.wait()
+        except TimeoutError:
+            waiting = channel.bufferedAmount
+            raise LimitReached(f"the device reads too slowly: {waiting} bytes of its timeline wait") from None
+        finally:
+            channel.bufferedAmountLowThreshold = 0
 
 
 class WebRtcPeer:
@@ -291,6 +311,9 @@ class WebRtcPeer:
                 seen, seen_us = received, now_us
             if now_us - max(seen_us, self.device.heard_us) > limit_us:
                 self.leave("vanished: nothing was received any more")
+            channel = self._channel
+            if channel is not None and channel.readyState == "open" and (renewal := self.device.renewal()):
+                channel.send(renewal)
 
     def _check_link(self, now_us: int) -> None:
         """Media without control, or the reverse: what has side effects is held. If control is lost for long the call

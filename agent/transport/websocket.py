@@ -19,7 +19,7 @@ from collections.abc import Coroutine, Sequence
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from agent.errors import AgentError, ScopeNeeded, WireError
+from agent.errors import AgentError, LimitReached, ScopeNeeded, WireError
 from agent.settings import Settings
 from agent.transport import wire
 from agent.transport.arrival import Arrival
@@ -28,7 +28,7 @@ from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
 from agent.transport.leaving import Leaving
 from agent.transport.notices import Hello
-from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
+from agent.transport.peers import BROKE_OFF, CLOSED, TOO_SLOW, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
 
@@ -97,9 +97,10 @@ class WebSocketPeer:
         return self._arrival.hello().model_copy(update=rates)
 
     def enter(self) -> None:
-        """The device is here."""
-        self._peers.replace(self)
-        self.device.join(OUTPUT_LATENCY_MS)
+        """The device is here, unless it is to leave at once."""
+        if self.open:
+            self._peers.replace(self)
+            self.device.join(OUTPUT_LATENCY_MS)
 
     def exit(self, reason: str, *, for_good: bool) -> None:
         """It is not any more."""
@@ -119,11 +120,6 @@ class WebSocketPeer:
     def open(self) -> bool:
         return not self._leaving.event.is_set()
 
-    @property
-    def buffered(self) -> int:
-        """Nothing waits here: `send` returns once the socket took the message."""
-        return 0
-
     async def send(self, message: str | bytes) -> None:
         """Send one message; a socket that does not take it for `SEND_S` ends the call."""
         try:
@@ -133,7 +129,7 @@ class WebSocketPeer:
                 else:
                     await self._websocket.send_bytes(message)
         except TimeoutError:
-            self.leave(f"the device has not read for {SEND_S:.0f} s")
+            self.leave(TOO_SLOW)
         except (WebSocketDisconnect, RuntimeError):
             self.leave("the connection was closed by the device")
 
@@ -179,6 +175,8 @@ class WebSocketPeer:
     async def _send_timeline(self) -> None:
         try:
             await stream_timeline(self._call, self, self._arrival.after)
+        except LimitReached:
+            self.leave(TOO_SLOW)
         except AgentError as error:
             self.leave(f"the timeline could not be sent: {error}")
         self.leave(CLOSED if self._call.over else BROKE_OFF)
@@ -189,6 +187,8 @@ class WebSocketPeer:
             await asyncio.sleep(CHECK_S)
             if self._clock.now_us() - self.device.heard_us > limit_us:
                 self.leave("vanished: nothing was received any more")
+            if renewal := self.device.renewal():
+                await self.send(renewal)
 
     async def _close(self) -> None:
         if self._websocket.client_state is not WebSocketState.CONNECTED:

@@ -78,3 +78,11 @@ test('why a WebSocket is refused is told as the reason that the call failed, and
   await assert.rejects(connecting, { code: 'limit', message: 'full' });
   assert.deepEqual(told, []);
 });
+
+test('a renewed token is told, and is no entry', () => {
+  const told = [];
+  const call = new Call({}, {}, { entry: () => told.push('entry'), token: (token) => told.push(token) });
+  call.receive(JSON.stringify({ type: 'token', payload: { token: 'v2.s.1.t.9.mac' } }));
+  call.receive(JSON.stringify({ type: 'token', payload: {} }));
+  assert.deepEqual(told, ['v2.s.1.t.9.mac']);
+});

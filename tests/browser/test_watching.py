@@ -28,7 +28,10 @@ def test_it_sees_and_is_not_heard(server: Server, browser: Browser) -> None:
     watcher.until(lambda: "You watch this conversation" in watcher.page.inner_text("#notices"), "that it is told")
     owner.type("what is seven times eight")
     watcher.until(lambda: any("56" in text for text in watcher.agent_texts()), "what is said")
-    watcher.type("what is nine times nine")
+    for needed in ("#composer", "#talk", "#stop", "#mute", "#examples", "#forget"):
+        assert watcher.page.is_hidden(needed), needed
+    assert owner.page.is_visible("#composer")
+    watcher.page.evaluate("() => window.voiceAgent.send('text.input', { text: 'what is nine times nine' })")
     watcher.until(lambda: "scope talk" in watcher.page.inner_text("#notices"), "why it is refused")
     watcher.say("stop")
     owner.type("what is six times seven")

@@ -8,7 +8,7 @@ import pytest
 from agent.app import MAX_BREAKS, App
 from agent.clock import run_virtual
 from agent.conversation.events import DeviceJoined, DeviceLeft, SessionCreated, TextInput
-from agent.errors import LimitReached, SessionGone, SessionHeld
+from agent.errors import LimitReached, SessionGone, SessionHeld, SessionRests
 from agent.settings import Settings
 from tests.fixtures.deaf import Deaf
 
@@ -156,6 +156,54 @@ def test_hanging_up_ends_it_unless_another_device_is_there(virtually):
             await app.join(phone.session_id)
         with pytest.raises(SessionGone, match="not stored"):
             await app.join("never-was")
+
+    virtually(body)
+
+
+def watches(call, device_id="wall"):
+    fact = DeviceJoined(source=f"device:{device_id}", device_id=device_id, transport="test", steers=False)
+    call.post(fact)
+    return call
+
+
+def test_to_watch_a_conversation_neither_wakes_it_nor_keeps_it_awake(virtually):
+    async def body(app):
+        call = joins(await app.open())
+        session_id = call.session_id
+        wall = watches(await app.join(session_id, wakes=False))
+        await app.leave(call, "gone", for_good=False)
+        await asyncio.sleep(30)
+        late = watches(await app.join(session_id, wakes=False), "late")
+        assert late.session is wall.session
+        await asyncio.sleep(31)
+        assert not app.sessions, "it rests, whoever watches"
+        assert not wall.over
+        await app.leave(wall, "its timeline ended", for_good=False)
+        await app.leave(late, "its timeline ended", for_good=False)
+        before = await app.recorded(session_id)
+        with pytest.raises(SessionRests):
+            await app.join(session_id, wakes=False)
+        assert await app.recorded(session_id) == before, "not a trace of it"
+        again = joins(await app.join(session_id))
+        watches(await app.join(session_id, wakes=False))
+        await app.leave(again, "hung up", for_good=True)
+        assert not app.sessions, "who talks ends it"
+        with pytest.raises(SessionGone, match="was ended"):
+            await app.join(session_id, wakes=False)
+
+    virtually(body)
+
+
+def test_a_timer_does_not_ring_for_who_only_watches(virtually):
+    async def body(app):
+        call = joins(await app.open())
+        watches(await app.join(call.session_id, wakes=False))
+        call.post(TextInput(source="device:d1", text="set a timer for ten seconds"))
+        await asyncio.sleep(4)
+        call.post(DeviceLeft(source="device:d1", device_id="d1", reason="gone"))
+        await app.leave(call, "gone", for_good=False)
+        await asyncio.sleep(20)
+        assert "reminder.due" not in types(call.session)
 
     virtually(body)
 

@@ -414,6 +414,16 @@ def test_a_second_device_that_could_stop_them_is_enough():
     assert script.types().calls("c1", "write").one(d.ActionStarted)
 
 
+def test_one_that_only_watches_could_not_stop_them():
+    script = Script()
+    script.post(e.DeviceJoined(device_id="wall", transport="test", microphone=False, speaker=False, steers=False))
+    script.post(e.DeviceLink(device_id="d1", control=False))
+    script.types().calls("c1", "write")
+    assert script.none(d.ActionProposed, d.ActionStarted)
+    script.post(e.DeviceJoined(device_id="terminal", transport="test", microphone=False, speaker=False))
+    assert script.one(d.ActionStarted)
+
+
 def test_what_is_held_ends_with_an_interruption_by_voice():
     script = Script()
     script.post(e.DeviceLink(device_id="d1", control=False))

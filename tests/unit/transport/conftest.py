@@ -117,7 +117,7 @@ class FakeSessions:
         call = self.calls[session_id] = FakeCall(session_id)
         return call
 
-    async def join(self, session_id: str) -> FakeCall:
+    async def join(self, session_id: str, *, wakes: bool = True) -> FakeCall:
         if session_id not in self.calls or self.calls[session_id].closed:
             raise SessionGone("this conversation is not stored any more")
         self.live.add(session_id)

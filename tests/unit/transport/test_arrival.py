@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
-from agent.conversation.events import Fault
+from agent.conversation.events import Fault, SessionResumeFailed
 from agent.errors import SessionHeld, TokenRefused, WireError
+from agent.settings import Settings
 from agent.transport.arrival import Traits, Wish, arrive, wish_of
+from agent.transport.peers import PeerTable
+from agent.transport.reception import Reception
 from agent.transport.session_token import Grant, TokenKey
 
 KEY = TokenKey(bytes(32))
@@ -63,9 +66,28 @@ def test_what_a_device_gets(fakes):
     asyncio.run(main())
 
 
+def test_why_it_could_not_go_on_stands_on_the_timeline_that_it_reads(fakes):
+    async def main():
+        sessions = fakes.Sessions()
+        async with PeerTable(16) as peers:
+            reception = Reception(sessions, Settings(), peers, KEY)
+            first = await reception.arrive(Wish())
+            session_id = first.call.session_id
+            await reception.arrive(Wish(Grant(session_id), 0, 0))
+            assert first.call.posted == []
+            ahead = await reception.arrive(Wish(Grant(session_id), 0, 1, "laptop-0001"))
+            [failed] = first.call.posted
+            assert failed == SessionResumeFailed(source="transport", device_id="laptop-0001", reason=ahead.reason)
+            await sessions.close(session_id, "over")
+            gone = await reception.arrive(Wish(Grant(session_id), 0, 1, "laptop-0001"))
+            assert [fact.reason for fact in gone.call.posted] == [gone.reason]
+
+    asyncio.run(main())
+
+
 def test_what_another_process_holds_is_no_new_conversation(fakes):
     class Elsewhere(fakes.Sessions):
-        async def join(self, session_id):
+        async def join(self, session_id, *, wakes):
             raise SessionHeld("another process has it")
 
     async def main():

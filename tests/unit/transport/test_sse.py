@@ -1,5 +1,6 @@
 """The timeline as server-sent events, and commands by POST: a real server and real clients on loopback."""
 
+import asyncio
 import json
 import socket
 from urllib.parse import urlsplit
@@ -188,6 +189,38 @@ def test_too_many_commands_and_too_many_readers(fakes):
                 assert not third.ended.is_set()
 
     served(body, sessions, Settings(limits=Limits(messages_per_s=5, devices=2)))
+
+
+def test_of_devices_that_come_at_once_no_more_stay_than_there_is_room_for(fakes):
+    class Slow(fakes.Sessions):
+        async def join(self, session_id, *, wakes=True):
+            await asyncio.sleep(0.1)
+            return await super().join(session_id)
+
+    sessions = Slow()
+
+    async def body(client, app):
+        hello, member = await begun(client)
+        call = sessions.calls[hello["session_id"]]
+        readers, over = [], asyncio.Event()
+
+        async def come(device_id):
+            async with reading(client, hello["events"], **member | {"Device-Id": device_id}) as reader:
+                readers.append(reader)
+                await over.wait()
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(6):
+                tasks.create_task(come(f"device-{number:04}"))
+            await fakes.until(lambda: sum(reader.ended.is_set() for reader in readers) == 4)
+            for reader in readers:
+                if reader.ended.is_set():
+                    assert "limits.devices" in reader.messages[-1]["payload"]["reason"]
+            assert len(app.state.peers) == 2
+            assert [type(fact) for fact in call.posted] == [DeviceJoined] * 2
+            over.set()
+
+    served(body, sessions, Settings(limits=Limits(devices=2)))
 
 
 def test_a_reader_who_does_not_read_is_let_go_and_stalls_nobody(fakes, monkeypatch):

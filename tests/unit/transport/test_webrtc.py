@@ -15,7 +15,7 @@ from av import AudioFrame
 from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, DeviceLink, Fault, TextInput
 from agent.errors import LimitReached, SettingsError, WireError
 from agent.settings import Limits, Server, Settings
-from agent.transport import channel, media_edge, webrtc
+from agent.transport import media_edge, webrtc
 from agent.transport.arrival import Wish, arrive
 from agent.transport.peers import PeerTable
 from agent.transport.session_token import Grant
@@ -119,7 +119,7 @@ async def connected(sessions, table, settings=DEFAULTS, wish=None, **kwargs):
 
 def real_time(body, seconds=15):
     async def main():
-        async with asyncio.timeout(seconds), PeerTable() as table:
+        async with asyncio.timeout(seconds), PeerTable(16) as table:
             await body(table)
 
     asyncio.run(main())
@@ -176,7 +176,7 @@ def test_uplink_delay_beside_the_stock_buffer(fakes, monkeypatch):
     """Prints both; what is asserted is only that the stock path was really another one."""
 
     async def measure(stock):
-        async with PeerTable() as table:
+        async with PeerTable(16) as table:
             sessions = fakes.Sessions()
             with monkeypatch.context() as patch:
                 if stock:
@@ -360,8 +360,8 @@ def test_a_call_that_lost_its_audio_says_so_and_goes_on(fakes, monkeypatch):
     real_time(body)
 
 
-def test_a_reader_that_is_too_slow_loses_its_channel_not_its_call(fakes, monkeypatch):
-    monkeypatch.setattr(channel, "MAX_BUFFERED_BYTES", 20_000)
+def test_a_long_timeline_reaches_a_device_whole_however_much_of_it_waits(fakes, monkeypatch):
+    monkeypatch.setattr(webrtc, "MAX_BUFFERED_BYTES", 20_000)
 
     async def body(table):
         sessions = fakes.Sessions()
@@ -369,12 +369,49 @@ def test_a_reader_that_is_too_slow_loses_its_channel_not_its_call(fakes, monkeyp
             await fakes.until(lambda: client.channel.readyState == "open")
             for n in range(100):
                 await call.record(Fault(event_id=f"e{n}", source="test", code="x", message="y" * 5_000))
-            await fakes.until(lambda: client.channel.readyState == "closed")
-            errors = [message for message in client.messages if message["payload"].get("code") == "slow_reader"]
-            assert len(errors) == 1
-            assert peer.session_id in sessions.live
+            most = 0
+            while len(client.messages) < 101:
+                most = max(most, peer._channel.bufferedAmount)
+                await asyncio.sleep(0)
+            assert [message["seq"] for message in client.messages[1:]] == list(range(1, 101))
+            assert 20_000 < most < 30_000, "no more waits than one message above the limit"
 
     real_time(body)
+
+
+def test_a_reader_who_takes_nothing_loses_its_channel_and_stalls_nobody(fakes, monkeypatch):
+    monkeypatch.setattr(webrtc, "MAX_BUFFERED_BYTES", 20_000)
+    monkeypatch.setattr(webrtc, "SEND_S", 0.3)
+
+    async def body(table):
+        sessions = fakes.Sessions()
+        async with connected(sessions, table) as (client, peer, call):
+            await fakes.until(lambda: client.channel.readyState == "open")
+            reads, client.pc.sctp._handle_data = client.pc.sctp._handle_data, nothing
+            for n in range(300):
+                await call.record(Fault(event_id=f"e{n}", source="test", code="x", message="y" * 5_000))
+            others = [entry.seq async for entry in first(300, call.entries())]
+            assert others == list(range(1, 301)), "another reader has it all"
+            await fakes.until(lambda: peer._channel.readyState != "open")
+            assert len(client.messages) < 100
+            assert peer._channel.bufferedAmount < 30_000
+            assert peer.session_id in sessions.live
+            client.pc.sctp._handle_data = reads
+            await fakes.until(lambda: client.messages[-1]["payload"].get("code") == "slow_reader", 10)
+
+    real_time(body)
+
+
+async def nothing(data):
+    """What a client does with it that reads no more."""
+
+
+async def first(count, source):
+    async for one in source:
+        yield one
+        count -= 1
+        if not count:
+            return
 
 
 # ── hostile and odd offers ───────────────────────────────────────────────────────────────
@@ -382,7 +419,7 @@ def test_a_reader_that_is_too_slow_loses_its_channel_not_its_call(fakes, monkeyp
 
 async def refused(offer, fakes):
     sessions = fakes.Sessions()
-    async with PeerTable() as table:
+    async with PeerTable(16) as table:
         with pytest.raises(WireError) as caught:
             await answer(offer, sessions, DEFAULTS, table)
     assert not sessions.live

@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import websockets
 
-from agent.conversation.events import DeviceJoined, Fault, TextInput
+from agent.conversation.events import DeviceJoined, DeviceLeft, Fault, TextInput
 from agent.settings import Limits, Server, Settings
+from agent.transport import websocket
 from agent.transport.http import create_app
+from agent.transport.peers import TOO_SLOW, goodbye
 from agent.transport.server import serve
 
 
@@ -139,6 +143,35 @@ def test_too_much_is_the_end_of_that_call(fakes):
             await fakes.until(lambda: big.socket.close_code is not None)
             await fakes.until(lambda: len(sessions.live) == 1)
             assert good.messages[0]["payload"]["session_id"] in sessions.live
+
+    run(body, sessions)
+
+
+def test_a_reader_who_does_not_read_is_let_go_and_stalls_nobody(fakes, monkeypatch):
+    monkeypatch.setattr(websocket, "SEND_S", 0.5)
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        async with connected(url) as good:
+            await fakes.until(lambda: good.messages)
+            hello = good.messages[0]["payload"]
+            call, member = sessions.calls[hello["session_id"]], f"{url}?session_token={hello['token']}"
+            stuck = socket.socket()
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            stuck.connect(("127.0.0.1", urlsplit(url).port))
+            query = {"sock": stuck, "proxy": None, "max_queue": 1, "close_timeout": 0.1, "compression": None}
+            async with websockets.connect(f"{member}&device_id=stuck-reader", **query):
+                await fakes.until(lambda: len(app.state.peers) == 2)
+                for number in range(200):
+                    await call.record(Fault(event_id=f"e{number}", source="test", code="x", message="y" * 50_000))
+                    await fakes.until(lambda seq=number: len(good.messages) > seq + 1, 1)
+                await fakes.until(lambda: len(app.state.peers) == 1)
+            [left] = [fact for fact in call.posted if isinstance(fact, DeviceLeft)]
+            assert (left.device_id, left.reason) == ("stuck-reader", TOO_SLOW)
+            assert json.loads(goodbye(left.reason, for_good=False))["payload"]["again"] is True
+            async with connected(f"{member}&device_id=stuck-reader&session_seen=0:150") as back:
+                await fakes.until(lambda: len(back.messages) == 51)
+                assert [message["seq"] for message in back.messages[1:]] == list(range(151, 201))
 
     run(body, sessions)
 
