@@ -20,7 +20,7 @@ from agent.timeline.leases import Lease, SessionRow, check_writer
 
 
 class Known(NamedTuple):
-    """An event that the session has, or had before it was forgotten."""
+    """An event that the session has, or had before it was truncated."""
 
     seq: int
     digest: str = ""
@@ -134,4 +134,6 @@ def check_readable(row: SessionRow | None, after: int) -> None:
     if row.deleted:
         raise Truncated(f"session {row.session_id} was deleted")
     if after < row.first_seq - 1:
-        raise Truncated(f"session {row.session_id} is kept from entry {row.first_seq} on: begin there", row.first_seq)
+        raise Truncated(
+            f"session {row.session_id} is kept from entry {row.first_seq} on; begin with its snapshot", row.first_seq
+        )

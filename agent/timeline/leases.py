@@ -56,7 +56,7 @@ class SessionRow:
     touched: str = ""
     """`ts` of the last entry."""
     first_seq: int = 1
-    """What is before was forgotten."""
+    """What is before was truncated."""
     last_seq: int = 0
     epoch: int = 0
     owner: str = ""
@@ -84,7 +84,7 @@ class SessionRow:
             self, created=self.created or entries[0].ts, touched=entries[-1].ts, last_seq=self.last_seq + len(entries)
         )
 
-    def without(self, through: int) -> SessionRow:
+    def truncated(self, through: int) -> SessionRow:
         """The row once the entries up to `through` are gone."""
         return replace(self, first_seq=max(self.first_seq, through + 1))
 
@@ -178,8 +178,25 @@ def _since_us(last: Entry, now: datetime) -> int:
     return (now - then) // timedelta(microseconds=1) if then.tzinfo else 0
 
 
+def check_snapshot(row: SessionRow, lease: Lease, seq: int) -> None:
+    """Raises `Fenced`, and `SeqConflict` for a state of entries that are not there."""
+    check_lease(row, lease)
+    if not row.first_seq <= seq <= row.last_seq:
+        raise SeqConflict(f"session {row.session_id} has entries {row.first_seq} to {row.last_seq}, not {seq}")
+
+
 def check_forgetting(row: SessionRow, lease: Lease, through: int) -> None:
     """Raises `Fenced`, and `SeqConflict` when nothing would stay."""
     check_lease(row, lease)
     if through >= row.last_seq:
         raise SeqConflict(f"session {row.session_id} ends with entry {row.last_seq}: its last one stays")
+
+
+def check_truncation(row: SessionRow, lease: Lease, through: int, snapshot_seq: int) -> None:
+    """Raises `Fenced`, and `SeqConflict` when no snapshot stands for what would go, or nothing would stay."""
+    check_forgetting(row, lease, through)
+    if through > snapshot_seq:
+        raise SeqConflict(
+            f"entries of session {row.session_id} up to {through} cannot go: "
+            + (f"its snapshot stands for {snapshot_seq}" if snapshot_seq else "it has no snapshot")
+        )

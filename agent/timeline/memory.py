@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agent.clock import Clock
+from agent.conversation.events import Json
 from agent.errors import StoreError
 from agent.timeline import leases
 from agent.timeline.batch import Known, admitted, check_readable, check_transition, known_entry, session_of
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease, SessionRow
-from agent.timeline.store import StoredAction, StoredSession
+from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 from agent.timeline.subscription import News, follow
 
 
@@ -21,8 +22,10 @@ class _Session:
     row: SessionRow
     entries: list[Entry] = field(default_factory=list)
     ids: dict[str, Entry | Known] = field(default_factory=dict)
-    """Of what was forgotten only what tells a repeat."""
+    """Of what was truncated only what tells a repeat."""
     actions: dict[str, StoredAction] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    presence: dict[str, Presence] = field(default_factory=dict)
 
     def known(self, event_id: str) -> Known | None:
         found = self.ids.get(event_id)
@@ -111,6 +114,29 @@ class MemoryStore:
         session = self._find(lease.session_id)
         session.row = leases.released(session.row, lease)
 
+    # ── snapshots and truncation ─────────────────────────────────────────────────────────
+
+    async def snapshot(self, lease: Lease, seq: int, blob: bytes) -> None:
+        """See `Store.snapshot`."""
+        session = self._find(lease.session_id)
+        leases.check_snapshot(session.row, lease, seq)
+        if session.snapshot is None or session.snapshot.seq <= seq:
+            session.snapshot = Snapshot(seq, bytes(blob))
+
+    async def latest_snapshot(self, session_id: str) -> Snapshot | None:
+        """See `Store.latest_snapshot`."""
+        return self._find(session_id).snapshot
+
+    async def truncate(self, lease: Lease, through: int) -> None:
+        """See `Store.truncate`."""
+        session = self._find(lease.session_id)
+        leases.check_truncation(session.row, lease, through, session.snapshot.seq if session.snapshot else 0)
+        gone = max(through + 1 - session.row.first_seq, 0)
+        for entry in session.entries[:gone]:
+            session.ids[entry.event.event_id] = known_entry(entry)
+        del session.entries[:gone]
+        session.row = session.row.truncated(through)
+
     async def forget(self, lease: Lease, through: int) -> None:
         """See `Store.forget`."""
         session = self._find(lease.session_id)
@@ -118,8 +144,34 @@ class MemoryStore:
         gone = max(through + 1 - session.row.first_seq, 0)
         for entry in session.entries[:gone]:
             session.ids[entry.event.event_id] = Known(entry.seq)
+        session.ids = {
+            event_id: Known(known.seq) if isinstance(known, Known) else known for event_id, known in session.ids.items()
+        }
         del session.entries[:gone]
-        session.row = session.row.without(through)
+        session.snapshot = None
+        session.row = session.row.truncated(through)
+
+    # ── presence ─────────────────────────────────────────────────────────────────────────
+
+    async def presence_set(
+        self, session_id: str, device_id: str, state: Mapping[str, Json] | None, ttl_s: float = 60.0
+    ) -> None:
+        """See `Store.presence_set`."""
+        session, now = self._find(session_id), self._now()
+        leases.not_deleted(session.row)
+        present = session.presence = {key: one for key, one in session.presence.items() if one.expires > now}
+        if state is None:
+            present.pop(device_id, None)
+        else:
+            since = present[device_id].since if device_id in present else leases.iso_ms(now)
+            present[device_id] = Presence(device_id, dict(state), since, now + timedelta(seconds=ttl_s))
+        self._sessions[session_id] = session
+
+    async def presence_list(self, session_id: str) -> list[Presence]:
+        """See `Store.presence_list`."""
+        now = self._now()
+        present = [one for one in self._find(session_id).presence.values() if one.expires > now]
+        return sorted(present, key=lambda one: (one.since, one.device_id))
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────
 
@@ -141,6 +193,7 @@ class MemoryStore:
         """See `Store.delete`."""
         session = self._find(session_id)
         if not session.row.last_seq:
+            session.presence.clear()
             return False
         self._count -= len(session.ids)
         self._sessions[session_id] = _Session(session.row.tombstone())

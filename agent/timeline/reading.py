@@ -18,7 +18,7 @@ async def read_all(store: Store, session_id: str, after: int = 0) -> list[Entry]
 
 
 async def read_kept(store: Store, session_id: str) -> list[Entry]:
-    """Every entry of a session that was not forgotten, in order; none when it is not stored."""
+    """Every entry of a session that was not truncated or forgotten, in order; none when it is not stored."""
     stored = await store.session(session_id)
     return [] if stored is None else await read_all(store, session_id, stored.first_seq - 1)
 

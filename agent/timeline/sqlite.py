@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.clock import Clock
+from agent.conversation.events import Json
 from agent.errors import Indeterminate, StoreError, Unavailable
 from agent.timeline import sqlite_reads, sqlite_writes
 from agent.timeline.batch import session_of
@@ -20,7 +21,7 @@ from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.sqlite_file import explain, open_reader, open_writer
 from agent.timeline.sqlite_writer import SqliteWriter
-from agent.timeline.store import StoredAction, StoredSession
+from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 from agent.timeline.subscription import News, follow
 
 T = TypeVar("T")
@@ -104,9 +105,39 @@ class SqliteStore:
         """See `Store.release`."""
         await self._write(lease.session_id, lambda to: sqlite_writes.release(to, lease))
 
+    # ── snapshots and truncation ─────────────────────────────────────────────────────────
+
+    async def snapshot(self, lease: Lease, seq: int, blob: bytes) -> None:
+        """See `Store.snapshot`."""
+        await self._write(lease.session_id, lambda to: sqlite_writes.snapshot(to, lease, seq, bytes(blob)))
+
+    async def latest_snapshot(self, session_id: str) -> Snapshot | None:
+        """See `Store.latest_snapshot`."""
+        return await self._read(lambda of: sqlite_reads.latest_snapshot(of, session_id))
+
+    async def truncate(self, lease: Lease, through: int) -> None:
+        """See `Store.truncate`."""
+        await self._write(lease.session_id, lambda to: sqlite_writes.truncate(to, lease, through), scrub=True)
+
     async def forget(self, lease: Lease, through: int) -> None:
         """See `Store.forget`."""
         await self._write(lease.session_id, lambda to: sqlite_writes.forget(to, lease, through), scrub=True)
+
+    # ── presence ─────────────────────────────────────────────────────────────────────────
+
+    async def presence_set(
+        self, session_id: str, device_id: str, state: Mapping[str, Json] | None, ttl_s: float = 60.0
+    ) -> None:
+        """See `Store.presence_set`."""
+        now, held = self._now(), None if state is None else dict(state)
+        await self._write(
+            session_id, lambda to: sqlite_writes.presence_set(to, session_id, device_id, held, ttl_s, now)
+        )
+
+    async def presence_list(self, session_id: str) -> list[Presence]:
+        """See `Store.presence_list`."""
+        now = self._now()
+        return await self._read(lambda of: sqlite_reads.presence_list(of, session_id, now))
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────
 

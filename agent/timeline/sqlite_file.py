@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agent.errors import StoreError, Unavailable
 
-SCHEMA_VERSION = 3
-"""`PRAGMA user_version` of a file of this schema; 0 is an empty file, 1 and 2 are brought up to date."""
+SCHEMA_VERSION = 2
+"""`PRAGMA user_version` of a file of this schema; 0 is an empty file, 1 is brought up to date."""
 
 _APPLICATION_ID = 0x766F6963
 """`PRAGMA application_id`: "voic", so that another program's database is told apart."""
@@ -53,6 +53,7 @@ CREATE TABLE past_ids (
     session_id TEXT NOT NULL,
     event_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
+    digest TEXT NOT NULL,
     PRIMARY KEY (session_id, event_id)
 ) WITHOUT ROWID;
 CREATE TABLE actions (
@@ -63,6 +64,15 @@ CREATE TABLE actions (
     epoch INTEGER NOT NULL,
     PRIMARY KEY (session_id, action_id)
 ) WITHOUT ROWID;
+CREATE TABLE snapshots (session_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE presence (
+    session_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    since TEXT NOT NULL,
+    expires_us INTEGER NOT NULL,
+    PRIMARY KEY (session_id, device_id)
+) WITHOUT ROWID;
 """
 
 _FROM_1 = """
@@ -71,11 +81,6 @@ SELECT session_id, ts, (SELECT ts FROM entries WHERE session_id = first.session_
     (SELECT max(seq) FROM entries WHERE session_id = first.session_id)
 FROM entries AS first WHERE seq = 1;
 DROP INDEX sessions_by_time;
-"""
-_FROM_2 = """
-ALTER TABLE past_ids DROP COLUMN digest;
-DROP TABLE snapshots;
-DROP TABLE presence;
 """
 
 
@@ -127,8 +132,6 @@ def _prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
         _run(connection, _ENTRIES + _BESIDE_ENTRIES)
     elif (version, program) == (1, _APPLICATION_ID):
         _run(connection, _BESIDE_ENTRIES + _FROM_1)
-    elif (version, program) == (2, _APPLICATION_ID):
-        _run(connection, _FROM_2)
     elif program != _APPLICATION_ID:
         raise StoreError(f"{path} is another program's database: set timeline.path to another file")
     elif version != SCHEMA_VERSION:

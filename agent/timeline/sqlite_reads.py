@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 
-from agent.errors import StoreError
+from agent.errors import StoreError, WireError
 from agent.timeline.batch import check_readable
+from agent.timeline.codec import load_value
 from agent.timeline.entry import Entry
+from agent.timeline.leases import moment_of, unix_us
 from agent.timeline.sqlite_rows import COLUMNS, entry_of, load_session
-from agent.timeline.store import StoredAction, StoredSession
+from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 
 _READ = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
 _STORED = """
 SELECT session_id, created, last_seq, first_seq, owner, user, touched, expires_us FROM sessions WHERE deleted = 0
 """
 _ACTIONS = "SELECT action_id, state, seq, epoch FROM actions WHERE session_id = ? ORDER BY seq, action_id"
+_PRESENCE = """
+SELECT device_id, state, since, expires_us FROM presence WHERE session_id = ? AND expires_us > ?
+ORDER BY since, device_id
+"""
 
 COMPLAINTS = 20
 """How many of one kind `check` names at most."""
@@ -74,6 +81,23 @@ def actions(connection: sqlite3.Connection, session_id: str, state: str | None) 
     """See `Store.actions`."""
     found = (StoredAction(*row) for row in connection.execute(_ACTIONS, (session_id,)))
     return [action for action in found if state in (None, action.state)]
+
+
+def latest_snapshot(connection: sqlite3.Connection, session_id: str) -> Snapshot | None:
+    """See `Store.latest_snapshot`."""
+    row = connection.execute("SELECT seq, blob FROM snapshots WHERE session_id = ?", (session_id,)).fetchone()
+    return Snapshot(*row) if row else None
+
+
+def presence_list(connection: sqlite3.Connection, session_id: str, now: datetime) -> list[Presence]:
+    """See `Store.presence_list`."""
+    found = []
+    for device_id, state, since, expires_us in connection.execute(_PRESENCE, (session_id, unix_us(now))):
+        try:
+            found.append(Presence(device_id, load_value(state), since, moment_of(expires_us)))
+        except WireError as error:
+            raise StoreError(f"the presence of {device_id} in session {session_id} cannot be read: {error}") from None
+    return found
 
 
 def check(connection: sqlite3.Connection) -> list[str]:

@@ -26,7 +26,7 @@ ON CONFLICT (session_id) DO UPDATE SET
 """  # noqa: S608
 
 _BY_ID = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND event_id = ?"  # noqa: S608
-_PAST = "SELECT seq FROM past_ids WHERE session_id = ? AND event_id = ?"
+_PAST = "SELECT seq, digest FROM past_ids WHERE session_id = ? AND event_id = ?"
 _LAST = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? ORDER BY seq DESC LIMIT 1"  # noqa: S608
 
 Row = tuple[str, int, str, str, int, int, str, str, str, str, str, str]
@@ -65,7 +65,7 @@ def save_session(connection: sqlite3.Connection, row: SessionRow) -> None:
 
 
 def known_event(connection: sqlite3.Connection, row: SessionRow, event_id: str) -> Known | None:
-    """The session's event of an id, though its entry may be forgotten. Raises `StoreError` as `entry_of`."""
+    """The session's event of an id, though its entry may be truncated. Raises `StoreError` as `entry_of`."""
     found = connection.execute(_BY_ID, (row.session_id, event_id)).fetchone()
     if found:
         return known_entry(entry_of(found))

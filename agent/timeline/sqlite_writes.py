@@ -7,15 +7,19 @@ on to other steps.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
+from agent.conversation.events import Json
 from agent.timeline import leases
-from agent.timeline.batch import admitted, check_transition
+from agent.timeline.batch import admitted, check_transition, known_entry
+from agent.timeline.codec import dump_value
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease, SessionRow
 from agent.timeline.sqlite_rows import (
+    COLUMNS,
     INSERT_ENTRY,
+    entry_of,
     known_event,
     last_entry,
     load_session,
@@ -25,14 +29,20 @@ from agent.timeline.sqlite_rows import (
 
 _STATE = "SELECT state FROM actions WHERE session_id = ? AND action_id = ?"
 _SET_STATE = "INSERT OR REPLACE INTO actions (session_id, action_id, state, seq, epoch) VALUES (?, ?, ?, ?, ?)"
+_SNAPSHOT_SEQ = "SELECT coalesce(max(seq), 0) FROM snapshots WHERE session_id = ?"
+_TO_TRUNCATE = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND seq <= ? ORDER BY seq"  # noqa: S608
 _KEEP_IDS = """
-INSERT INTO past_ids (session_id, event_id, seq)
-SELECT session_id, event_id, seq FROM entries WHERE session_id = ? AND seq <= ?
+INSERT INTO past_ids (session_id, event_id, seq, digest)
+SELECT session_id, event_id, seq, '' FROM entries WHERE session_id = ? AND seq <= ?
+"""
+_SET_PRESENCE = """
+INSERT INTO presence (session_id, device_id, state, since, expires_us) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (session_id, device_id) DO UPDATE SET state = excluded.state, expires_us = excluded.expires_us
 """
 _OLD = "SELECT session_id FROM sessions WHERE deleted = 0 AND touched < ? AND NOT (owner <> '' AND expires_us > ?)"
 _ERASE = tuple(
     f"DELETE FROM {table} WHERE session_id = ?"  # noqa: S608
-    for table in ("entries", "past_ids", "actions", "sessions")
+    for table in ("entries", "past_ids", "actions", "snapshots", "presence", "sessions")
 )
 
 
@@ -110,14 +120,62 @@ def release(connection: sqlite3.Connection, lease: Lease) -> None:
         save_session(connection, leases.released(row, lease))
 
 
+def snapshot(connection: sqlite3.Connection, lease: Lease, seq: int, blob: bytes) -> None:
+    """See `Store.snapshot`."""
+    leases.check_snapshot(load_session(connection, lease.session_id), lease, seq)
+    if seq >= _snapshot_seq(connection, lease.session_id):
+        values = (lease.session_id, seq, blob)
+        connection.execute("INSERT OR REPLACE INTO snapshots (session_id, seq, blob) VALUES (?, ?, ?)", values)
+
+
+def _snapshot_seq(connection: sqlite3.Connection, session_id: str) -> int:
+    found: int = connection.execute(_SNAPSHOT_SEQ, (session_id,)).fetchone()[0]
+    return found
+
+
+def truncate(connection: sqlite3.Connection, lease: Lease, through: int) -> None:
+    """See `Store.truncate`."""
+    session_id = lease.session_id
+    row = load_session(connection, session_id)
+    leases.check_truncation(row, lease, through, _snapshot_seq(connection, session_id))
+    gone = [entry_of(found) for found in connection.execute(_TO_TRUNCATE, (session_id, through))]
+    known = [(session_id, entry.event.event_id, *known_entry(entry)) for entry in gone]
+    connection.executemany("INSERT INTO past_ids (session_id, event_id, seq, digest) VALUES (?, ?, ?, ?)", known)
+    connection.execute("DELETE FROM entries WHERE session_id = ? AND seq <= ?", (session_id, through))
+    save_session(connection, row.truncated(through))
+
+
 def forget(connection: sqlite3.Connection, lease: Lease, through: int) -> None:
     """See `Store.forget`."""
     session_id = lease.session_id
     row = load_session(connection, session_id)
     leases.check_forgetting(row, lease, through)
+    connection.execute("UPDATE past_ids SET digest = '' WHERE session_id = ?", (session_id,))
     connection.execute(_KEEP_IDS, (session_id, through))
     connection.execute("DELETE FROM entries WHERE session_id = ? AND seq <= ?", (session_id, through))
-    save_session(connection, row.without(through))
+    connection.execute("DELETE FROM snapshots WHERE session_id = ?", (session_id,))
+    save_session(connection, row.truncated(through))
+
+
+def presence_set(
+    connection: sqlite3.Connection,
+    session_id: str,
+    device_id: str,
+    state: Mapping[str, Json] | None,
+    ttl_s: float,
+    now: datetime,
+) -> None:
+    """See `Store.presence_set`."""
+    leases.not_deleted(load_session(connection, session_id))
+    line = dump_value(dict(state)) if state is not None else None
+    connection.execute(
+        "DELETE FROM presence WHERE session_id = ? AND expires_us <= ?", (session_id, leases.unix_us(now))
+    )
+    if line is None:
+        connection.execute("DELETE FROM presence WHERE session_id = ? AND device_id = ?", (session_id, device_id))
+        return
+    expires_us = leases.unix_us(now + timedelta(seconds=ttl_s))
+    connection.execute(_SET_PRESENCE, (session_id, device_id, line, leases.iso_ms(now), expires_us))
 
 
 def delete(connection: sqlite3.Connection, session_id: str) -> bool:

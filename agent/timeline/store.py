@@ -9,18 +9,19 @@ An append is checked in this order: repeated event ids (equal content is acknowl
 appended, for ever, whoever asks), the fence, `expected_seq`, and that each entry's cause is there.
 
 Errors: `EventIdReused`; `HeldByOther`; `Fenced` (terminal: never read again and retried); `SeqConflict`;
-`CauseUnknown`; `ActionConflict`; `Truncated` (forgotten or deleted); `Unavailable` (surely not
+`CauseUnknown`; `ActionConflict`; `Truncated` (retention or deletion); `Unavailable` (surely not
 committed: try again); `Indeterminate` (committed or not: do the same again, with the same event
 ids); `StoreError` for a file that cannot be read or written.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from agent.conversation.events import Json
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease, unix_us
 
@@ -32,7 +33,7 @@ class StoredSession:
     """UTC, ISO-8601."""
     last_seq: int
     first_seq: int = 1
-    """Above 1 once something was forgotten."""
+    """Above 1 once it was truncated."""
     owner: str = ""
     """Who holds its lease, or held it last without giving it back."""
     user: str = ""
@@ -55,6 +56,24 @@ class StoredAction:
     state: str
     seq: int
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What all entries up to `seq` amount to, in its writer's own form."""
+
+    seq: int
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A device that is there. `since`: UTC, ISO-8601; `expires`: without another sign of life."""
+
+    device_id: str
+    state: Mapping[str, Json]
+    since: str
+    expires: datetime
 
 
 class Store(Protocol):
@@ -99,9 +118,29 @@ class Store(Protocol):
         """Let others have it at once; nothing happens if they have it already."""
         ...
 
+    async def snapshot(self, lease: Lease, seq: int, blob: bytes) -> None:
+        """Keep what the entries up to `seq` amount to, unless a later one is kept. Raises `SeqConflict`."""
+        ...
+
+    async def latest_snapshot(self, session_id: str) -> Snapshot | None: ...
+
+    async def truncate(self, lease: Lease, through: int) -> None:
+        """Drop entries up to `through`, which a snapshot must cover, but keep their event ids. The last one stays."""
+        ...
+
     async def forget(self, lease: Lease, through: int) -> None:
         """Erase entries up to `through`, and all that was made of them: only their event ids stay, so that a repeat
         is still acknowledged, whatever it holds. The last entry stays. Raises `Fenced`, `SeqConflict`."""
+        ...
+
+    async def presence_set(
+        self, session_id: str, device_id: str, state: Mapping[str, Json] | None, ttl_s: float = 60.0
+    ) -> None:
+        """A device is there, for `ttl_s` from now; with None it is gone."""
+        ...
+
+    async def presence_list(self, session_id: str) -> list[Presence]:
+        """Who is there, who came first first."""
         ...
 
     async def session(self, session_id: str) -> StoredSession | None: ...

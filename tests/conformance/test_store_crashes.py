@@ -122,18 +122,22 @@ def test_a_killed_owner_leaves_a_ledger_that_agrees_with_the_timeline_and_a_leas
 
 
 @every_durable_store
-def test_all_is_there_after_it_is_opened_again(backend: Backend, tmp_path: Path) -> None:
+def test_all_but_presence_is_there_after_it_is_opened_again(backend: Backend, tmp_path: Path) -> None:
     leases: list[Lease] = []
 
     async def write(store: Store) -> None:
         lease = await store.acquire("s1", "a", 30, "ada")
         await store.transition(lease, "a1", "", "started", entries(2, 6))
-        await store.forget(lease, 3)
+        await store.snapshot(lease, 4, b"four")
+        await store.truncate(lease, 3)
         leases.append(lease)
 
     async def check(store: Store) -> None:
         assert await store.read("s1", 3) == entries(4, 6)
         assert [action.state for action in await store.actions("s1")] == ["started"]
+        snapshot = await store.latest_snapshot("s1")
+        assert snapshot is not None
+        assert (snapshot.seq, snapshot.blob) == (4, b"four")
         with pytest.raises(HeldByOther):
             await store.acquire("s1", "b", 30)
         assert await store.append(entries(2, 7), leases[0]) == 7

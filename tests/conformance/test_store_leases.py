@@ -154,7 +154,8 @@ def test_an_owner_who_was_stopped_and_wakes_writes_nothing_any_more(backend: Bac
             store.append([new(6, "late")], slow, 5),
             store.transition(slow, "act", "started", "committed", [new(6, "late")]),
             store.renew(slow),
-            store.forget(slow, 1),
+            store.snapshot(slow, 5, b"old"),
+            store.truncate(slow, 1),
         ):
             with pytest.raises(Fenced, match="slow lost session s1 of epoch 1: quick has it in epoch 2"):
                 await late

@@ -65,7 +65,7 @@ class Walk:
             dice.choice([1, 5, 15]),
             [dice.choice(["", "x", "y"]), dice.choice(["", *"xxxyyy"])],
         )
-        action_id = dice.choice(["a1", "a2"])
+        action_id, state = dice.choice(["a1", "a2"]), dice.choice([None, {"n": number}])
         choices: list[tuple[int, Callable[[Store], Awaitable[Any]]]] = [
             (30, lambda store: store.append(batch, lease, expected)),
             (8, lambda store: store.append(batch, None, expected)),
@@ -73,7 +73,9 @@ class Walk:
             (7, lambda store: store.acquire(session_id, owner, ttl_s, owner)),
             (5, lambda store: store.renew(lease)),
             (4, lambda store: store.release(lease)),
-            (5, lambda store: store.forget(lease, number)),
+            (5, lambda store: store.snapshot(lease, number, b"%d" % number)),
+            (5, lambda store: store.truncate(lease, number)),
+            (4, lambda store: store.presence_set(session_id, owner, state, ttl_s)),
             (1, lambda store: store.retain(VIRTUAL_EPOCH + timedelta(seconds=number % 40))),
             (5, lambda store: store.read(session_id, number, ttl_s)),
             (1 if self.made > 400 else 0, lambda store: store.delete(session_id)),
@@ -99,6 +101,8 @@ async def contents(store: Store, session_id: str) -> list[Any]:
         stored,
         await outcome(store.read(session_id, after, 10_000)),
         await store.actions(session_id),
+        await store.latest_snapshot(session_id),
+        await store.presence_list(session_id),
     ]
 
 

@@ -30,13 +30,6 @@ PRAGMA application_id = 1987012963;
 PRAGMA user_version = 1;
 """
 
-TO_FORMAT_2 = """
-ALTER TABLE past_ids ADD COLUMN digest TEXT NOT NULL DEFAULT '';
-CREATE TABLE snapshots (session_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, blob BLOB NOT NULL);
-CREATE TABLE presence (session_id TEXT NOT NULL, device_id TEXT NOT NULL, state TEXT NOT NULL);
-PRAGMA user_version = 2;
-"""
-
 
 def entry(seq: int, text: str = "hello", session_id: str = "s1") -> Entry:
     event = TextInput(event_id=f"e{seq}", text=text)
@@ -92,40 +85,20 @@ def test_a_file_of_format_1_is_brought_up_to_date_and_loses_nothing(path: Path) 
     with_store(path, check)
     with_store(path, again)
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
-
-
-def test_a_file_of_format_2_is_brought_up_to_date_and_still_knows_what_was_forgotten(path: Path) -> None:
-    async def fill(store: SqliteStore) -> None:
-        lease = await store.acquire("s1", "a", 30)
-        await store.append([entry(seq) for seq in range(2, 6)], lease)
-        await store.forget(lease, 3)
-
-    async def check(store: SqliteStore) -> None:
-        assert await store.read("s1", 3) == [entry(4), entry(5)]
-        assert await store.append([entry(2)]) == 5, "acknowledged, and not appended"
-        assert await store.check() == []
-
-    with_store(path, fill)
-    with sqlite3.connect(path) as connection:
-        connection.executescript(TO_FORMAT_2)
-    with_store(path, check)
-    with sqlite3.connect(path) as connection:
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        assert names == {"entries", "sessions", "past_ids", "actions"}
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def test_a_migration_that_fails_leaves_format_1_as_it_was(path: Path) -> None:
     make_format_1(path, {"s1": 2})
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE actions (in_the_way)")
-    with pytest.raises(StoreError, match="actions already exists"):
+        connection.execute("CREATE TABLE snapshots (in_the_way)")
+    with pytest.raises(StoreError, match="snapshots already exists"):
         SqliteStore(path)
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        assert names == {"entries", "actions"}
-        connection.execute("DROP TABLE actions")
+        assert names == {"entries", "snapshots"}
+        connection.execute("DROP TABLE snapshots")
 
     async def check(store: SqliteStore) -> None:
         assert len(await store.read("s1")) == 2
@@ -155,7 +128,7 @@ def bytes_of(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
 
 
-@pytest.mark.parametrize("how", ["delete", "forget"])
+@pytest.mark.parametrize("how", ["delete", "truncate", "forget"])
 def test_what_is_erased_is_not_in_the_file_any_more(path: Path, how: str) -> None:
     async def check(store: SqliteStore) -> None:
         lease = await store.acquire("s1", "a", 30)
@@ -165,8 +138,11 @@ def test_what_is_erased_is_not_in_the_file_any_more(path: Path, how: str) -> Non
         assert b"swordfish" in bytes_of(path)
         if how == "delete":
             assert await store.delete("s1")
-        else:
+        elif how == "forget":
             await store.forget(lease, 39)
+        else:
+            await store.snapshot(lease, 40, b"")
+            await store.truncate(lease, 39)
         assert b"swordfish" not in bytes_of(path)
 
     with_store(path, check)
