@@ -136,7 +136,13 @@ class Session:
         """The speed set in this conversation, and when."""
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
         self._thinking = ThinkingLoop(
-            engines.brain, engines.tools, self.post, resolve=self._resolve, user=self.user, session_id=session_id
+            engines.brain,
+            engines.tools,
+            self.post,
+            resolve=self._resolve,
+            user=self.user,
+            session_id=session_id,
+            instructions=settings.brain.instructions,
         )
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
         self._holdback = Holdback(self.timeline, self._thinking.apply, self._closed)

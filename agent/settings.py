@@ -96,6 +96,8 @@ class AsrSettings(_Table):
 
 class BrainSettings(_Table):
     engine: str = "skills"
+    instructions: str = ""
+    """Who the agent is and how it is to talk, for a brain that is a model; the embedded one does without."""
     memory: Path = Path("voice-agent-memory.sqlite3")
     """Notes, to-dos, preferences and pending timers, kept between sessions."""
     tools: tuple[str, ...] = ()
