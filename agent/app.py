@@ -6,7 +6,7 @@
 
 An engine setting is one of the names below or `module:Class`. Such a class is called with the
 settings of its table and the clock, and has the methods of its port. `brain.tools` names tools of the
-user's own beside the built-in ones; a program brings both as objects, in `Parts`.
+user's own beside the built-in ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from agent.errors import (
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
-from agent.parts import Parts
 from agent.recordings import Recordings
 from agent.retention import retain
 from agent.seats import Seat, Table
@@ -76,7 +75,6 @@ CLOSE_TIMEOUT_S = 10.0
 MAX_BREAKS = 3
 """As often as this a session may break off: something in it breaks the program."""
 CACHE = Path(".cache") / "voice-agent"
-NO_PARTS = Parts()
 
 log = logging.getLogger("agent")
 
@@ -84,7 +82,7 @@ log = logging.getLogger("agent")
 class App:
     """Engines, store and sessions of one process. Implements `transport.port.Sessions`."""
 
-    def __init__(self, settings: Settings, *, cache: Path = CACHE, parts: Parts = NO_PARTS) -> None:
+    def __init__(self, settings: Settings, *, cache: Path = CACHE) -> None:
         self.settings = settings
         self.clock = Clock()
         self.memory = Memory(settings.brain.memory)
@@ -93,7 +91,7 @@ class App:
         self.store = _store(settings, self.clock)
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
-        self.engines = self._engines(cache, parts)
+        self.engines = self._engines(cache)
         self.sessions: dict[str, Session] = {}
         self._tables: dict[str, Table] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -107,25 +105,32 @@ class App:
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
 
-    def _engines(self, cache: Path, parts: Parts) -> Engines:
+    def _engines(self, cache: Path) -> Engines:
         settings, clock = self.settings, self.clock
         libraries = Libraries()
         _find_modules_here()
-        plugged = [*plugged_tools(settings.brain.tools), *plugged_tools(parts.tools)]
+        plugged = plugged_tools(settings.brain.tools)
         builtin = builtin_tools(self.memory, self.timers, libraries, self.office, self._forget)
         tools = without_duplicates(builtin, plugged)
         skills = skills_of(plugged)
         known = sentences(people=self.office.contacts.names, own=skills)
-        own = partial(_engine, parts=parts, clock=clock)
+        own = partial(_engine, clock=clock)
         asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
-        brain: Brain = own("brain", settings.brain, skills=lambda: SkillsBrain(libraries, skills))
+        spare = SkillsBrain(libraries, skills)
+        brain: Brain = own("brain", settings.brain, skills=lambda: spare, openai=self._language_model)
+        fallback = spare if settings.brain.fallback == "skills" and brain is not spare else None
         tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
         vad: Callable[[], Vad] = partial(
             own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad), silero=lambda: _silero(settings.vad)
         )
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
         asked = partial(self.memory.asked, SPEED)
-        return Engines(vad, asr, brain, tools, tts, self._speed, names, speed_asked=asked)
+        return Engines(vad, asr, brain, tools, tts, self._speed, names, asked, fallback)
+
+    def _language_model(self) -> Brain:
+        from agent.thinking.brain_openai import OpenAiBrain  # the SDK takes its time to load
+
+        return OpenAiBrain(self.settings.brain, self.clock)
 
     def _keep_days(self) -> int:
         return self.settings.sessions.keep_days
@@ -156,7 +161,7 @@ class App:
                 log.warning("%s Notes, lists and timers do not work.", self.memory.problem)
             stack.push_async_callback(self.memory.close)
             stack.push_async_callback(self.office.close)
-            for engine in (engines.brain, engines.tts, engines.asr):
+            for engine in _started(engines):
                 stack.push_async_callback(engine.close)
             await _start(engines)
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -393,11 +398,17 @@ def _owner(settings: Settings) -> Owner:
     return Owner(ALONE) if settings.timeline.store == "memory" else owner_beside(settings.timeline.path)
 
 
+def _started(engines: Engines) -> list[Brain | Tts | Asr]:
+    """Those that are started and closed."""
+    brains = [engines.brain, *([engines.fallback] if engines.fallback is not None else [])]
+    return [*brains, engines.tts, engines.asr]
+
+
 async def _start(engines: Engines) -> None:
     """All at once: the recogniser's processes load their models while the brain loads its libraries."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            for engine in (engines.asr, engines.brain, engines.tts):
+            for engine in reversed(_started(engines)):
                 tasks.create_task(engine.start())
     except BaseExceptionGroup as group:
         raise first_of(group) or group from None
@@ -418,10 +429,8 @@ def _silero(settings: VadSettings) -> Vad:
     return SileroVad(settings)
 
 
-def _engine(table: str, settings: Any, *, parts: Parts, clock: Clock, **known: Callable[[], Any]) -> Any:
-    """An engine that a program brings, or one made by its short name or its `module:Class`."""
-    if (given := getattr(parts, table)) is not None:
-        return given(settings, clock) if isinstance(given, type) else given
+def _engine(table: str, settings: Any, *, clock: Clock, **known: Callable[[], Any]) -> Any:
+    """Make an engine by its short name or its `module:Class`."""
     name: str = settings.engine
     if name in known:
         return known[name]()

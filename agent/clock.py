@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 VIRTUAL_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The wall time at which virtual time begins, the same in every run."""
+EXTERNAL_LIMIT_S = 300.0
+"""How long, in real time, something outside may be waited for while virtual time stands still."""
 
 
 class Clock:
@@ -93,6 +95,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now_s
 
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """Threads of the default executor, which libraries use, are outside; time stands still for them, too."""
+        work = super().run_in_executor(executor, func, *args)
+        if executor is None:
+            self.outstanding += 1
+            work.add_done_callback(self._returned)
+        return work
+
+    async def shutdown_default_executor(self, *timeout: float) -> None:
+        self.outstanding += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self.outstanding -= 1
+
+    def _returned(self, _: object) -> None:
+        self.outstanding -= 1
+
     def jump(self, seconds: float) -> None:
         """Move virtual time forward."""
         # Rounded to whole microseconds, and never less than one: a timer that is a rounding
@@ -109,7 +129,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is not None and timeout <= 0:
             return super().select(0)
         if self._loop.outstanding:
-            return super().select(None)
+            if not (ready := super().select(EXTERNAL_LIMIT_S)):
+                raise RuntimeError(f"virtual time: what is outside has not answered within {EXTERNAL_LIMIT_S:g} s")
+            return ready
         ready = super().select(0)
         if ready:
             return ready

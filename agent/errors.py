@@ -2,7 +2,6 @@
 
     AgentError                  code, message a person can act on
     ├── SettingsError           unknown key, impossible value, unreadable file
-    ├── DeclarationError        a tool that is declared so that it cannot be used; says what to write
     ├── EngineError             an engine could not start or died
     │   ├── AsrError
     │   ├── TtsError
@@ -43,10 +42,6 @@ class SettingsError(AgentError):
     code = "settings"
 
 
-class DeclarationError(AgentError):
-    code = "declaration"
-
-
 class EngineError(AgentError):
     code = "engine"
 
@@ -60,7 +55,13 @@ class TtsError(EngineError):
 
 
 class BrainError(EngineError):
+    """`apology`: what the user is told of it, a sentence; empty for the general one."""
+
     code = "brain"
+
+    def __init__(self, message: str = "", apology: str = "") -> None:
+        super().__init__(message)
+        self.apology = apology
 
 
 class ToolError(EngineError):

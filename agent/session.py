@@ -86,6 +86,8 @@ class Engines:
     names: dict[str, str]
     speed_asked: Callable[[], datetime | None] = lambda: None
     """When that was asked for, if it ever was."""
+    fallback: Brain | None = None
+    """Answers while the brain fails."""
 
 
 class Session:
@@ -136,13 +138,7 @@ class Session:
         """The speed set in this conversation, and when."""
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
         self._thinking = ThinkingLoop(
-            engines.brain,
-            engines.tools,
-            self.post,
-            resolve=self._resolve,
-            user=self.user,
-            session_id=session_id,
-            instructions=settings.brain.instructions,
+            engines.brain, engines.tools, self.post, self._resolve, self.user, engines.fallback, session_id
         )
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
         self._holdback = Holdback(self.timeline, self._thinking.apply, self._closed)

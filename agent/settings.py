@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.conversation.policy import Actions, Endpointing, Interruption, Replies
 
@@ -96,12 +97,50 @@ class AsrSettings(_Table):
 
 class BrainSettings(_Table):
     engine: str = "skills"
-    instructions: str = ""
-    """Who the agent is and how it is to talk, for a brain that is a model; the embedded one does without."""
     memory: Path = Path("voice-agent-memory.sqlite3")
     """Notes, to-dos, preferences and pending timers, kept between sessions."""
     tools: tuple[str, ...] = ()
     """Tools of your own, each as "module:attribute": a tool, a list of them, or what makes either when called."""
+    base_url: str = "http://localhost:11434/v1"
+    """For engine = "openai": where an OpenAI-compatible chat API is, up to its /v1. As it stands: Ollama's."""
+    model: str = ""
+    """The name of the model there; empty: the first one that it lists."""
+    api_key_env: str = ""
+    """The environment variable that holds the API key; empty where none is needed."""
+    instructions: str = (
+        "You are a friendly voice assistant. What you write is spoken aloud: answer in one to three short, plain "
+        "sentences, without markdown, lists, emoji or links. Use the tools for what you cannot know or have to do; "
+        "before a tool has answered say nothing that depends on it. What you hear comes from a speech recogniser: "
+        "if it makes no sense, ask."
+    )
+    """What the model is told about itself before anything else."""
+    offer_tools: bool = True
+    """Off for models that cannot call tools."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    max_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1_024
+    """Of one answer, thinking included."""
+    context_tokens: Annotated[int, Field(ge=1_024, le=10_000_000)] = 16_384
+    """The model's context window: tools, conversation and answer have to fit in. Older turns are kept in short."""
+    first_token_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
+    """From the question to the first token, further attempts included."""
+    token_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 5.0
+    """From one token to the next."""
+    answer_timeout_s: Annotated[float, Field(ge=0.1, le=3_600)] = 60.0
+    """For the whole answer."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    """Further attempts when the endpoint is not there or busy, before the first token only."""
+    fallback: Literal["skills", "none"] = "skills"
+    """What answers while the model does not; "none": the agent says that it cannot."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be the address of a chat API, such as http://localhost:11434/v1")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a password: brain.api_key_env names the variable for the key")
+        return value
 
 
 class MailSettings(_Table):

@@ -193,8 +193,7 @@ class Answering:
         if reply is None or fact.step != reply.step or not reply.model_running:
             return
         self._watch.model(now_us)
-        room = self.policy.max_reply_chars - reply.chars
-        text = fact.text[: max(0, room)]
+        text = fact.text[: max(0, self.policy.max_reply_chars - reply.chars)]
         reply.chars += len(text)
         if reply.step_calls or reply.asking:
             reply.held_text += text
@@ -210,7 +209,8 @@ class Answering:
             self._out.add(d.Complaint(reply_id=reply.reply_id, code="limit.calls", message=too_many))
             return
         self._watch.model(now_us)
-        self._say_claims(reply, reply.chunker.flush(), now_us)
+        for piece in reply.chunker.flush():
+            self._say(reply, piece, "preface", reply.result_ids, now_us)
         reply.calls[fact.call_id] = Action(fact, reply.turn_id, reply.reply_id)
         reply.step_calls.append(fact.call_id)
         reply.results.append(fact.event_id)
@@ -223,7 +223,7 @@ class Answering:
         reply.model_running = False
         self._watch.model_ended()
         if fact.error:
-            self._give_up(reply, APOLOGY, now_us)
+            self._give_up(reply, fact.apology or APOLOGY, now_us)
         elif not reply.step_calls:
             self._say_claims(reply, reply.chunker.flush(), now_us)
         self._proceed(reply, now_us)

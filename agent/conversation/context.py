@@ -6,7 +6,8 @@ from collections import deque
 
 
 class Context:
-    """At most `limit` event ids; the oldest groups are forgotten first.
+    """At most `limit` event ids. Beyond it the older half is forgotten at once: until then prompts begin
+    alike, and a language model need not read their beginning anew.
 
     A call and its result are one group: half an exchange would mislead every later prompt.
     """
@@ -40,5 +41,6 @@ class Context:
         self._trim()
 
     def _trim(self) -> None:
-        while self._size > self._limit:
-            self._size -= len(self._groups.popleft())
+        if self._size > self._limit:
+            while len(self._groups) > 1 and self._size > self._limit // 2:
+                self._size -= len(self._groups.popleft())

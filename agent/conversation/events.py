@@ -148,12 +148,9 @@ class DeviceJoined(ClientCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLeft(Event):
-    """`played`: how far the reply under way can have been audible there, where its audio was lost before it left."""
-
     type: ClassVar[str] = "device.left"
     device_id: str
     reason: str
-    played: Played | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,14 +331,25 @@ class ToolCall(Event):
     """The action that it undoes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a step took of a language model, in tokens. `cached_tokens`: of the prompt, not read anew."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDone(Event):
-    """The brain finished a step. `error` is empty when it went well."""
+    """The brain finished a step. `error` is empty when it went well; `apology` is what the user is told of it."""
 
     type: ClassVar[str] = "model.done"
     reply_id: str
     step: int
     error: str = ""
+    apology: str = ""
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,7 +154,8 @@ class Replies:
     """Speech that is ready and does not leave the playout for this long is given up."""
     tts_timeout_ms: int = 10_000
     """Speech that was asked for and is not there after this long is given up."""
-    context_events: int = 64
+    context_events: int = 256
+    """What was said and done that prompts are made of; beyond it the older half is forgotten."""
 
     def __post_init__(self) -> None:
         if self.steering not in ("now", "sentence", "after"):

@@ -16,6 +16,7 @@ from agent.app import App
 from agent.audio.resample import Resampler
 from agent.clock import Clock
 from agent.doctor.check import INSTALL, Check
+from agent.doctor.language_model import language_model
 from agent.errors import AgentError
 from agent.hearing.port import HEARING_RATE, Asr
 from agent.settings import Settings, TimelineSettings
@@ -52,6 +53,9 @@ async def engines(settings: Settings) -> AsyncIterator[Check]:
                 check = await _start(kind, engine, app.clock)
                 started[kind] = bool(check.ok)
                 yield check
+            if started["brain"] and brain.name == "openai":
+                specs = [tool.spec for tool in app.engines.tools]
+                yield await language_model(brain, specs, app.clock, fallback=app.engines.fallback is not None)
             if started["speech"]:
                 async for check in _speeds(tts, asr if started["recogniser"] else None, app.clock):
                     yield check

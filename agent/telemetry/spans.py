@@ -106,7 +106,7 @@ class Spans:
                 if key in self._open:
                     self._open[key].add_event("token", timestamp=at_ns)
             case e.ModelDone():
-                self._end(key, at_ns, error=event.error)
+                self._end(key, at_ns, _tokens(event.usage), error=event.error)
 
     def _on_tool(self, event: d.ToolStart | d.ActionStarted | e.ToolResult, at_ns: int) -> None:
         call_id = event.call_id or (event.action_id.rpartition(":")[2] if isinstance(event, d.ActionStarted) else "")
@@ -192,3 +192,14 @@ class Spans:
             for root in self._roots.values():
                 if root.is_recording():
                     root.end(at_ns)
+
+
+def _tokens(usage: e.Usage | None) -> Attributes:
+    """By the names of OpenTelemetry's conventions for generative models."""
+    if usage is None:
+        return {}
+    return {
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+    }

@@ -26,7 +26,19 @@ from agent.conversation.events import (
     ToolUnavailable,
 )
 from agent.errors import BrainError, ToolError
-from agent.thinking.port import Brain, Call, Delta, Message, Prompt, Proposal, Proposing, Tool, ToolContext, UserContext
+from agent.thinking.port import (
+    Brain,
+    Call,
+    Delta,
+    Message,
+    Prompt,
+    Proposal,
+    Proposing,
+    Tool,
+    ToolContext,
+    Usage,
+    UserContext,
+)
 from agent.thinking.tokens import TokenFeed
 
 MAX_TASKS = 16
@@ -57,7 +69,8 @@ class _Job:
 class ThinkingLoop:
     """Thinks for one session. `resolve` gives the prompt messages of timeline events.
 
-    `fallback` answers a step in place of a brain that fails before it has said anything.
+    `fallback` answers a step in place of a brain that fails before it has said anything. The user hears so
+    once, and again only after the brain had been back.
     """
 
     def __init__(
@@ -69,7 +82,6 @@ class ThinkingLoop:
         user: Callable[[], UserContext],
         fallback: Brain | None = None,
         session_id: str = "",
-        instructions: str = "",
     ) -> None:
         self._brain = brain
         self._fallback = fallback
@@ -79,12 +91,13 @@ class ThinkingLoop:
         self._resolve = resolve
         self._user = user
         self._session_id = session_id
-        self._instructions = instructions
         self._unavailable: dict[str, str] = {}
         self._jobs: list[_Job] = []
         self._call_ids: dict[str, set[str]] = {}
         self._refused: dict[str, dict[str, ToolResult]] = {}
         """By reply and call: why a write cannot be proposed."""
+        self._told_by = ""
+        """The reply in which the user heard that the brain is away, while it is."""
         self._running = False
         self._closing = False
         self._grace_s = ACTION_GRACE_S
@@ -102,6 +115,8 @@ class ThinkingLoop:
             case CancelRequested() if decision.target == "model" or decision.target.startswith("tool:"):
                 self._cancel(decision)
             case ReplyDone():
+                if decision.outcome == "discarded" and decision.reply_id == self._told_by:
+                    self._told_by = ""
                 self._call_ids.pop(decision.reply_id, None)
                 self._refused.pop(decision.reply_id, None)
             case _:
@@ -212,50 +227,58 @@ class ThinkingLoop:
         self._launch(_Job(start.reply_id, "model", partial(self._think, start)))
 
     async def _think(self, start: ModelStart, job: _Job) -> None:
-        brains = [self._brain] if self._fallback is None else [self._brain, self._fallback]
-        error = ""
-        for brain in brains:
+        step = _Step(self, job, start)
+        error = await self._respond(step, self._brain)
+        if error is None:
+            self._told_by = ""
+        elif self._fallback is not None and not step.emitted:
+            spare = self._fallback
+            self.emit(job, Fault(code="brain", message=f"{self._brain.name} failed, {spare.name} answers: {error}"))
             step = _Step(self, job, start)
-            error = await self._respond(step, brain)
-            if not error or step.emitted or brain is brains[-1]:
-                break
-            self.emit(job, Fault(code="brain", message=f"{brain.name} failed, {brains[-1].name} answers: {error}"))
-        self.emit(job, ModelDone(reply_id=start.reply_id, step=start.step, error=error))
+            if error.apology and not self._told_by:
+                self._told_by = start.reply_id
+                step.say(f"{error.apology} ")
+            error = await self._respond(step, spare)
+        done = ModelDone(reply_id=start.reply_id, step=start.step, usage=step.usage)
+        self.emit(job, done if error is None else replace(done, error=str(error), apology=error.apology))
 
-    async def _respond(self, step: _Step, brain: Brain) -> str:
-        """One step of one brain. Returns why it failed, or nothing."""
+    async def _respond(self, step: _Step, brain: Brain) -> BrainError | None:
+        """One step of one brain. Returns how it failed, if it did."""
         try:
             await step.run(brain, self._prompt(step.start))
         except BrainError as error:
-            return str(error) or brain.name
+            return error if str(error) else BrainError(brain.name, error.apology)
         except Exception as error:
             # The boundary to a plugged-in brain, which may raise anything: the session goes on.
             self.emit(step.job, Fault(code="brain", message=f"{brain.name} broke: {error!r}"))
-            return f"{brain.name} broke"
+            return BrainError(f"{brain.name} broke")
         except asyncio.CancelledError:
             if _cancelled():
                 raise
-            return f"{brain.name} gave up"
+            return BrainError(f"{brain.name} gave up")
         finally:
             step.close()
-        return ""
+        return None
 
     def _prompt(self, start: ModelStart) -> Prompt:
         said = Message(role="user", text=start.text, understood=start.understood)
         messages = (*self._resolve(start.context), said, *self._resolve(start.results))
-        return Prompt(messages, self._specs, self._user(), self._instructions)
+        return Prompt(messages=messages, tools=self._specs, user=self._user())
 
     async def call_fact(self, start: ModelStart, call: Call) -> ToolCall:
-        """A brain's call with what its tool declares and proposes. A tool that does not exist, and a
-        write that cannot even be proposed, is a read that will fail: the brain hears of it like of
-        any other result, and the user is asked nothing."""
+        """A brain's call with what its tool declares and proposes. A tool that does not exist, arguments that cannot
+        be read, and a write that cannot even be proposed, are a read that will fail: the brain hears of it
+        like of any other result, and the user is asked nothing."""
         used = self._call_ids.setdefault(start.reply_id, set())
         call_id = call.call_id
         if not call_id or call_id in used:
             call_id = f"{call_id or 'call'}.{start.step}.{len(used)}"
         used.add(call_id)
         tool = self._tools.get(call.name)
-        found = await self._proposal(tool, start.reply_id, call_id, call) if tool else None
+        if call.problem:
+            found: Proposal | ToolResult | None = _failed(start.reply_id, call_id, "input", call.problem)
+        else:
+            found = await self._proposal(tool, start.reply_id, call_id, call) if tool else None
         if isinstance(found, ToolResult):
             self._refused.setdefault(start.reply_id, {})[call_id] = found
         fact = ToolCall(
@@ -322,11 +345,11 @@ class ThinkingLoop:
 
     def _start_tool(self, start: ToolStart | ActionStarted, call_id: str, kind: str, key: str) -> None:
         tool = self._tools.get(start.name)
-        if tool is None:
-            refusal = "not_found", f"there is no tool {start.name}"
-        elif refused := self._refused.get(start.reply_id, {}).get(call_id):
+        if refused := self._refused.get(start.reply_id, {}).get(call_id):
             self._post(refused)
             return
+        if tool is None:
+            refusal = "not_found", f"there is no tool {start.name}"
         elif tool.spec.effect == "write" and not key:
             refusal = "permission", f"{start.name} changes something and was not confirmed"
         elif start.name in self._unavailable:
@@ -371,6 +394,7 @@ class _Step:
         self.job = job
         self.start = start
         self.emitted = False
+        self.usage: Usage | None = None
         self._loop = loop
         self._feed = TokenFeed(self._token)
 
@@ -384,6 +408,8 @@ class _Step:
                 match part:
                     case Delta():
                         self._feed.add(part.text)
+                    case Usage():
+                        self.usage = part
                     case Call():
                         self._feed.flush()
                         self._loop.emit(self.job, await self._loop.call_fact(self.start, part))
@@ -392,6 +418,9 @@ class _Step:
             if (aclose := getattr(stream, "aclose", None)) is not None:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await aclose()
+
+    def say(self, text: str) -> None:
+        self._feed.add(text)
 
     def close(self) -> None:
         self._feed.flush()

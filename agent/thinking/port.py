@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
 from agent.conversation.events import Effect, Json
+from agent.conversation.events import Usage as Usage
 from agent.conversation.message import Message as Message
 
 
@@ -93,8 +94,6 @@ class Prompt:
     messages: Sequence[Message]
     tools: Sequence[ToolSpec]
     user: UserContext
-    instructions: str = ""
-    """Who the agent is and how it is to talk (`brain.instructions`), for a brain that is a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,15 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool to be run; the brain is asked again with its result."""
+    """A tool to be run; the brain is asked again with its result.
+
+    `problem`: why its arguments cannot be read. The tool is not run then, and that is the result.
+    """
 
     call_id: str
     name: str
     arguments: Mapping[str, Json]
+    problem: str = ""
 
 
 class Brain(Protocol):
@@ -118,9 +121,9 @@ class Brain(Protocol):
 
     async def start(self) -> None: ...
 
-    def respond(self, prompt: Prompt) -> AsyncIterator[Delta | Call]:
-        """Stream one step. It may be cancelled at any await and must then leave nothing behind.
-        Raises `BrainError`."""
+    def respond(self, prompt: Prompt) -> AsyncIterator[Delta | Call | Usage]:
+        """Stream one step; its usage last, where it is known. It may be cancelled at any await and must
+        then leave nothing behind. Raises `BrainError`."""
         ...
 
     async def close(self) -> None: ...

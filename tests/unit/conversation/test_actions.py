@@ -109,15 +109,15 @@ def test_a_call_without_a_result_is_no_context():
     assert "r1-c2-call" in script.model.context
 
 
-def test_context_forgets_whole_exchanges():
-    context = Context(5)
+def test_context_forgets_whole_exchanges_the_older_half_at_once():
+    context = Context(6)
     context.add("turn")
     context.add("call", "result")
     context.add("stop")
     context.add("turn2", "x")
-    assert context.ids == ("call", "result", "stop", "turn2", "x")
+    assert context.ids == ("turn", "call", "result", "stop", "turn2", "x")
     context.add("y")
-    assert context.ids == ("stop", "turn2", "x", "y"), "no result without its call"
+    assert context.ids == ("turn2", "x", "y"), "no result without its call"
     assert "x" in context
     assert "call" not in context
     context.set_limit(2)

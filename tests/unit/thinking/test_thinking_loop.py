@@ -25,7 +25,7 @@ from agent.conversation.events import (
 )
 from agent.errors import BrainError, ToolError
 from agent.thinking.loop import MAX_TASKS, ThinkingLoop
-from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, ToolSpec, UserContext
+from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, ToolSpec, Usage, UserContext
 
 USER = UserContext(now=datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -44,7 +44,7 @@ class FakeBrain:
 
     async def close(self) -> None: ...
 
-    async def respond(self, prompt: Prompt) -> AsyncIterator[Delta | Call]:
+    async def respond(self, prompt: Prompt) -> AsyncIterator[Delta | Call | Usage]:
         self.prompts.append(prompt)
         try:
             for part in self.script:
@@ -263,6 +263,54 @@ def test_the_fallback_answers_for_a_brain_that_fails_at_once() -> None:
     facts = only(play(applied(model()), FakeBrain([BrainError("down")]), fallback=fallback))
     assert [type(fact) for fact in facts] == [Fault, ModelToken, ModelDone]
     assert facts[-1] == ModelDone(reply_id="r1", step=1)
+
+
+def test_that_the_brain_is_away_is_said_once_and_again_after_it_was_back() -> None:
+    away, fallback = [BrainError("down", "I'm alone.")], FakeBrain([Delta("Here.")], name="spare")
+    brain = FakeBrain(away)
+
+    async def scenario(loop: ThinkingLoop, facts: list[Event]) -> None:
+        for number, (script, outcome) in enumerate(
+            [(away, "discarded"), (away, "completed"), (away, "completed"), ([Delta("Me.")], "completed"), (away, "")]
+        ):
+            brain.script = script
+            loop.apply(model(1, f"r{number}"))
+            await asyncio.sleep(1)
+            if outcome:
+                loop.apply(ReplyDone(reply_id=f"r{number}", outcome=outcome))  # type: ignore[arg-type]
+
+    said: dict[str, str] = {}
+    for fact in only(play(scenario, brain, fallback=fallback)):
+        if isinstance(fact, ModelToken):
+            said[fact.reply_id] = said.get(fact.reply_id, "") + fact.text
+    told = "I'm alone. Here."
+    assert list(said.values()) == [told, told, "Here.", "Me.", told], "a reply that was discarded told nobody"
+
+
+def test_a_brain_that_is_away_without_a_fallback_says_what_to_apologise_with() -> None:
+    facts = only(play(applied(model()), FakeBrain([BrainError("down", "I'm alone.")])))
+    assert facts == [ModelDone(reply_id="r1", step=1, error="down", apology="I'm alone.")]
+
+
+def test_what_a_step_took_is_told_with_its_end() -> None:
+    facts = only(play(applied(model()), FakeBrain([Delta("a"), Usage(50, 40, 2)])))
+    assert facts[-1] == ModelDone(reply_id="r1", step=1, usage=Usage(50, 40, 2))
+
+
+def test_a_call_whose_arguments_cannot_be_read_is_a_read_that_fails_and_its_tool_is_not_run() -> None:
+    tool = FakeTool("write", "write")
+    brain = FakeBrain([Call("c1", "write", {}, problem="no JSON")])
+
+    async def scenario(loop: ThinkingLoop, facts: list[Event]) -> None:
+        loop.apply(model())
+        await asyncio.sleep(1)
+        loop.apply(tool_start("write"))
+
+    facts = only(play(scenario, brain, tool))
+    assert [fact.effect for fact in facts if isinstance(fact, ToolCall)] == ["read"]
+    [result] = [fact for fact in facts if isinstance(fact, ToolResult)]
+    assert (result.ok, result.error_class, result.message) == (False, "input", "no JSON")
+    assert not tool.ran
 
 
 def test_no_fallback_once_something_was_said() -> None:
