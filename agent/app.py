@@ -6,7 +6,7 @@
 
 An engine setting is one of the names below or `module:Class`. Such a class is called with the
 settings of its table and the clock, and has the methods of its port. `brain.tools` names tools of the
-user's own beside the built-in ones.
+user's own beside the built-in ones; a program brings both as objects, in `Parts`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from agent.errors import (
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
+from agent.parts import Parts
 from agent.recordings import Recordings
 from agent.retention import retain
 from agent.seats import Seat, Table
@@ -75,6 +76,7 @@ CLOSE_TIMEOUT_S = 10.0
 MAX_BREAKS = 3
 """As often as this a session may break off: something in it breaks the program."""
 CACHE = Path(".cache") / "voice-agent"
+NO_PARTS = Parts()
 
 log = logging.getLogger("agent")
 
@@ -82,7 +84,7 @@ log = logging.getLogger("agent")
 class App:
     """Engines, store and sessions of one process. Implements `transport.port.Sessions`."""
 
-    def __init__(self, settings: Settings, *, cache: Path = CACHE) -> None:
+    def __init__(self, settings: Settings, *, cache: Path = CACHE, parts: Parts = NO_PARTS) -> None:
         self.settings = settings
         self.clock = Clock()
         self.memory = Memory(settings.brain.memory)
@@ -91,7 +93,7 @@ class App:
         self.store = _store(settings, self.clock)
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
-        self.engines = self._engines(cache)
+        self.engines = self._engines(cache, parts)
         self.sessions: dict[str, Session] = {}
         self._tables: dict[str, Table] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -105,16 +107,16 @@ class App:
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
 
-    def _engines(self, cache: Path) -> Engines:
+    def _engines(self, cache: Path, parts: Parts) -> Engines:
         settings, clock = self.settings, self.clock
         libraries = Libraries()
         _find_modules_here()
-        plugged = plugged_tools(settings.brain.tools)
+        plugged = [*plugged_tools(settings.brain.tools), *plugged_tools(parts.tools)]
         builtin = builtin_tools(self.memory, self.timers, libraries, self.office, self._forget)
         tools = without_duplicates(builtin, plugged)
         skills = skills_of(plugged)
         known = sentences(people=self.office.contacts.names, own=skills)
-        own = partial(_engine, clock=clock)
+        own = partial(_engine, parts=parts, clock=clock)
         asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
         spare = SkillsBrain(libraries, skills)
         brain: Brain = own("brain", settings.brain, skills=lambda: spare, openai=self._language_model)
@@ -429,8 +431,10 @@ def _silero(settings: VadSettings) -> Vad:
     return SileroVad(settings)
 
 
-def _engine(table: str, settings: Any, *, clock: Clock, **known: Callable[[], Any]) -> Any:
-    """Make an engine by its short name or its `module:Class`."""
+def _engine(table: str, settings: Any, *, parts: Parts, clock: Clock, **known: Callable[[], Any]) -> Any:
+    """An engine that a program brings, or one made by its short name or its `module:Class`."""
+    if (given := getattr(parts, table)) is not None:
+        return given(settings, clock) if isinstance(given, type) else given
     name: str = settings.engine
     if name in known:
         return known[name]()

@@ -2,6 +2,7 @@
 
     AgentError                  code, message a person can act on
     ├── SettingsError           unknown key, impossible value, unreadable file
+    ├── DeclarationError        a tool that is declared so that it cannot be used; says what to write
     ├── EngineError             an engine could not start or died
     │   ├── AsrError
     │   ├── TtsError
@@ -40,6 +41,10 @@ class AgentError(Exception):
 
 class SettingsError(AgentError):
     code = "settings"
+
+
+class DeclarationError(AgentError):
+    code = "declaration"
 
 
 class EngineError(AgentError):

@@ -14,11 +14,12 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from agent.app import App
+from agent.app import NO_PARTS, App
 from agent.clock import run_virtual
 from agent.config.load import DEFAULT, Loaded
 from agent.conversation.events import Json
 from agent.errors import AudioError, EngineError
+from agent.parts import Parts
 from agent.settings import Settings
 from agent.show import show_transcript
 from agent.timeline.codec import dumps
@@ -45,15 +46,15 @@ class FileRun:
     time_zone: str = "UTC"
 
 
-def run_headless(run: FileRun, loaded: Loaded, console: Console) -> None:
+def run_headless(run: FileRun, loaded: Loaded, console: Console, parts: Parts = NO_PARTS) -> dict[str, Json]:
     """Talk to the agent with files, write what was asked for and print the transcript, unless the report takes its
-    place. Raises `AgentError`."""
+    place. Returns the report. Raises `AgentError`."""
     plan = plan_files(run.inputs, run.following)
     settings = for_files(loaded)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
     ) as progress:
-        work = _converse(plan, settings, run.time_zone, progress)
+        work = _converse(plan, settings, run.time_zone, progress, parts)
         if run.clock == "virtual":
             recording, entries, pending, engines = run_virtual(work, charge_compute=run.charge_compute)
         else:
@@ -71,6 +72,7 @@ def run_headless(run: FileRun, loaded: Loaded, console: Console) -> None:
         show_transcript(Console(emoji=False), entries)
     if not recording.complete:
         raise EngineError("the session ended before the files did; the timeline and --verbose say why")
+    return report
 
 
 def for_files(loaded: Loaded) -> Settings:
@@ -89,10 +91,10 @@ def for_files(loaded: Loaded) -> Settings:
 
 
 async def _converse(
-    plan: Sequence[Utterance], settings: Settings, time_zone: str, progress: Progress
+    plan: Sequence[Utterance], settings: Settings, time_zone: str, progress: Progress, parts: Parts
 ) -> tuple[Recording, list[Entry], list[Json], dict[str, str]]:
     task = progress.add_task("loading", total=1.0)
-    async with App(settings) as app:
+    async with App(settings, parts=parts) as app:
         progress.update(task, description="talking")
         # A file that keeps timelines keeps each run's.
         taken = await app.store.session(SESSION_ID)

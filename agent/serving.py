@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import segno
 from rich.console import Console
 
-from agent.app import App
+from agent.app import NO_PARTS, App
 from agent.config.change import with_changes
 from agent.config.load import save
 from agent.conversation.events import Json
 from agent.errors import SettingsError
 from agent.lan import Lan
+from agent.parts import Parts
 from agent.settings import Settings
 from agent.transport.archive import Archive
 from agent.transport.http import create_app
@@ -58,18 +59,20 @@ def closing_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-async def run_server(settings: Settings, config: Path, console: Console, lan: Lan | None = None) -> None:
+async def run_server(
+    settings: Settings, config: Path, console: Console, lan: Lan | None = None, parts: Parts = NO_PARTS
+) -> None:
     """Serve until stopped. Raises `AgentError` when something it needs is not there."""
     server = settings.server
     check_tls(server)
     listen(server.host, server.port).close()  # before the engines take their seconds to load
     console.print("Loading the engines …", style="dim")
     with closing_on_sigterm():
-        await _serve(settings, config, console, lan)
+        await _serve(settings, config, console, lan, parts)
 
 
-async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | None) -> None:
-    async with App(settings) as app:
+async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | None, parts: Parts) -> None:
+    async with App(settings, parts=parts) as app:
 
         def keep(changes: Mapping[str, Json]) -> Settings:
             changed = with_changes(app.settings, changes)

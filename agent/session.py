@@ -138,7 +138,14 @@ class Session:
         """The speed set in this conversation, and when."""
         self._hearing = HearingLoop(engines.vad(), engines.asr, settings.vad, clock, self._post_hearing, settings.echo)
         self._thinking = ThinkingLoop(
-            engines.brain, engines.tools, self.post, self._resolve, self.user, engines.fallback, session_id
+            engines.brain,
+            engines.tools,
+            self.post,
+            resolve=self._resolve,
+            user=self.user,
+            fallback=engines.fallback,
+            session_id=session_id,
+            instructions=settings.brain.instructions,
         )
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
         self._holdback = Holdback(self.timeline, self._thinking.apply, self._closed)

@@ -97,6 +97,8 @@ class AsrSettings(_Table):
 
 class BrainSettings(_Table):
     engine: str = "skills"
+    instructions: str = ""
+    """Who the agent is and how it is to talk, for a brain that is a model; the embedded one does without."""
     memory: Path = Path("voice-agent-memory.sqlite3")
     """Notes, to-dos, preferences and pending timers, kept between sessions."""
     tools: tuple[str, ...] = ()
@@ -107,13 +109,6 @@ class BrainSettings(_Table):
     """The name of the model there; empty: the first one that it lists."""
     api_key_env: str = ""
     """The environment variable that holds the API key; empty where none is needed."""
-    instructions: str = (
-        "You are a friendly voice assistant. What you write is spoken aloud: answer in one to three short, plain "
-        "sentences, without markdown, lists, emoji or links. Use the tools for what you cannot know or have to do; "
-        "before a tool has answered say nothing that depends on it. What you hear comes from a speech recogniser: "
-        "if it makes no sense, ask."
-    )
-    """What the model is told about itself before anything else."""
     offer_tools: bool = True
     """Off for models that cannot call tools."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7

@@ -470,7 +470,7 @@ document.addEventListener('visibilitychange', () => {
   reconnector.now();
   void audio?.resume();
 });
-window.addEventListener('online', () => reconnector.now());
+window.addEventListener('online', () => (call ? call.networkIsBack() : reconnector.now()));
 navigator.mediaDevices?.addEventListener('devicechange', () => {
   void showDevices();
   if (phase() === 'connected') void microphone.devicesChanged();

@@ -31,6 +31,8 @@ const CONNECT_MS = 6_000;
 const HEARTBEAT_MS = 3_000;
 const SENT_IDS = 100;
 const REFUSED_PROBES = 2; // one can fail because the network changes
+/** A call that is still silent so long after the network came back has lost its way: there may be another address. */
+const MOVED_MS = 1_000;
 
 export class Call {
   /**
@@ -50,6 +52,7 @@ export class Call {
     this.lookTimer = 0;
     this.silent = false;
     this.refused = 0;
+    this.backMs = Infinity;
     this.over = false;
     /** The last entry that came, 0 before the first: what the person can have known when they asked for something. */
     this.seenSeq = 0;
@@ -83,14 +86,21 @@ export class Call {
   async look(liveness) {
     const received = (await this.link?.received()) ?? 0;
     if (this.over) return;
+    if (received !== liveness.received) this.backMs = Infinity;
     const judgement = liveness.look(received, performance.now());
     const silent = judgement !== 'well';
     if (silent !== this.silent) this.handlers.silent(silent);
     this.silent = silent;
     this.refused = silent && (await this.server.refuses()) ? this.refused + 1 : 0;
-    if (this.over || (judgement !== 'gone' && this.refused < REFUSED_PROBES)) return;
+    const moved = performance.now() - this.backMs >= MOVED_MS;
+    if (this.over || (judgement !== 'gone' && this.refused < REFUSED_PROBES && !moved)) return;
     this.close();
     this.handlers.lost('The agent does not answer any more.');
+  }
+
+  /** The network was away, and is there again; perhaps another one. */
+  networkIsBack() {
+    this.backMs = performance.now();
   }
 
   /** @param {MediaStreamTrack | null} track @returns {Promise<string>} */

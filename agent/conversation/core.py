@@ -139,8 +139,9 @@ class Conversation:
         heard, latency_ms, before = bool(presence), presence.output_latency_ms, presence.live_source
         moved = self._focus.take(fact, self._now_us, self._quiet_since_us())
         if heard and not presence:  # a page was closed, a phone locked, a browser blocks sound
+            played = fact.played if isinstance(fact, e.DeviceLeft) else None
             gone = isinstance(fact, e.DeviceLeft) and presence.live is None
-            (self._abandon if gone else self._confirm)(before, "device_left")
+            (self._abandon if gone else self._confirm)(before, "device_left", played)
         elif moved:
             self._interruptions.moved(latency_ms, self.turn_id, self._now_us)
         if turn is not None and turn.held and not presence.can_hold(turn.held_by, moved=moved):
@@ -165,11 +166,11 @@ class Conversation:
         except ValueError as error:
             self._out.add(Complaint(code="settings", message=str(error)))
 
-    def _abandon(self, by: str, evidence: str) -> None:
+    def _abandon(self, by: str, evidence: str, played: e.Played | None = None) -> None:
         """Nobody is there any more: end what is live, by the rules of an interruption."""
         self._close_turn_unanswered(evidence)
         if self._reply_live:
-            self._confirm(by, evidence)
+            self._confirm(by, evidence, played)
         self._speech.active = False
         self._forget_speech()
 

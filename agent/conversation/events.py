@@ -148,9 +148,12 @@ class DeviceJoined(ClientCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLeft(Event):
+    """`played`: how far the reply under way can have been audible there, where its audio was lost before it left."""
+
     type: ClassVar[str] = "device.left"
     device_id: str
     reason: str
+    played: Played | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

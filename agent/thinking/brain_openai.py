@@ -163,7 +163,7 @@ class OpenAiBrain:
         taken = settings.max_tokens + sum(tokens(str(tool)) for tool in tools)
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": chat_messages(prompt, settings.instructions, settings.context_tokens - taken),
+            "messages": chat_messages(prompt, settings.context_tokens - taken),
             "temperature": settings.temperature,
             self._limit: settings.max_tokens,
             "stream": True,

@@ -1,6 +1,6 @@
 """A prompt in the form of a chat API: what is sent to the model, and that it fits into its context window.
 
-    system      the instructions, the day: the same for all prompts of a day, so that its cache holds
+    system      how to talk, who to be, the day: the same for all prompts of a day, so that its cache holds
     user        what the user said, with notes in brackets in front of it
     assistant   what the user *heard*; a call, always followed by its result
     tool        that result
@@ -24,6 +24,12 @@ from agent.thinking.port import Message, Prompt, ToolSpec
 
 Chat = dict[str, Json]
 
+STYLE = (
+    "You are a voice agent: what you write is spoken aloud. Answer in one to three short, plain sentences, without "
+    "markdown, lists, emoji or links. Use the tools for what you cannot know or have to do; before a tool has "
+    "answered say nothing that depends on it. What you hear comes from a speech recogniser: if it makes no "
+    "sense, ask."
+)
 INTERRUPTED = "I interrupted you there and heard no more of that."
 MAX_RESULT_CHARS = 8_000
 """Of one tool's result that the model is shown."""
@@ -37,9 +43,10 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def chat_messages(prompt: Prompt, instructions: str, window_tokens: int) -> list[Chat]:
+def chat_messages(prompt: Prompt, window_tokens: int) -> list[Chat]:
     """The messages for a model that has `window_tokens` left beside the tools and its answer."""
-    system: Chat = {"role": "system", "content": f"{instructions}\n\n{_day(prompt)}"}
+    parts = filter(None, (STYLE, prompt.instructions, _day(prompt)))
+    system: Chat = {"role": "system", "content": _sound("\n\n".join(parts))}
     turns = _turns(prompt.messages)
     room = window_tokens - tokens(_dumped(system))
     start = _first_kept([sum(map(_message_tokens, turn)) for turn in turns], room - room // DIGEST_SHARE)

@@ -82,6 +82,7 @@ class ThinkingLoop:
         user: Callable[[], UserContext],
         fallback: Brain | None = None,
         session_id: str = "",
+        instructions: str = "",
     ) -> None:
         self._brain = brain
         self._fallback = fallback
@@ -91,6 +92,7 @@ class ThinkingLoop:
         self._resolve = resolve
         self._user = user
         self._session_id = session_id
+        self._instructions = instructions
         self._unavailable: dict[str, str] = {}
         self._jobs: list[_Job] = []
         self._call_ids: dict[str, set[str]] = {}
@@ -263,7 +265,7 @@ class ThinkingLoop:
     def _prompt(self, start: ModelStart) -> Prompt:
         said = Message(role="user", text=start.text, understood=start.understood)
         messages = (*self._resolve(start.context), said, *self._resolve(start.results))
-        return Prompt(messages=messages, tools=self._specs, user=self._user())
+        return Prompt(messages, self._specs, self._user(), self._instructions)
 
     async def call_fact(self, start: ModelStart, call: Call) -> ToolCall:
         """A brain's call with what its tool declares and proposes. A tool that does not exist, arguments that cannot

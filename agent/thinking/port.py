@@ -94,6 +94,8 @@ class Prompt:
     messages: Sequence[Message]
     tools: Sequence[ToolSpec]
     user: UserContext
+    instructions: str = ""
+    """Who the agent is and how it is to talk (`brain.instructions`), for a brain that is a model."""
 
 
 @dataclass(frozen=True, slots=True)

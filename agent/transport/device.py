@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from agent.clock import Clock
-from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink
+from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink, Played
 from agent.errors import AgentError
 from agent.settings import Limits
 from agent.transport import wire
@@ -110,10 +110,11 @@ class Device:
         token, self.grant = renewed
         return Renewed(token=token).text()
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, played: Played | None = None) -> None:
         if self._joined:
             self._joined = False
-            self.call.post(DeviceLeft(source=f"device:{self.device_id}", device_id=self.device_id, reason=reason))
+            source = f"device:{self.device_id}"
+            self.call.post(DeviceLeft(source=source, device_id=self.device_id, reason=reason, played=played))
 
     def fence(self) -> None:
         """The same device is here over another connection: what still comes over this one does not count."""

@@ -196,6 +196,10 @@ class PlayoutTrack(MediaStreamTrack):
         behind = (since + (1 << 31)) % (1 << 32) - (1 << 31)
         return None if behind < -FRAME_SAMPLES else self._sent.at(self._pts - behind)
 
+    def sent_before(self, us: int) -> tuple[str, int] | None:
+        """The reply and the sample that was sent so long ago, if that is not too long; None before any speech, too."""
+        return None if self._pts is None else self._sent.at(self._pts - us * FRAME_SAMPLES // 20_000)
+
     async def recv(self) -> Packet[Stream]:
         """The next packet when it is due. Raises only `MediaStreamError`, once stopped: any other
         error would end aiortc's sending for good, with the connection still up."""

@@ -50,6 +50,10 @@ class Peer(Protocol):
         """Begin to leave; never blocks. Only the first reason counts. `for_good`: the device hung up."""
         ...
 
+    def give_way(self) -> None:
+        """Begin to leave: the device is here over another connection, and this one does not count any more."""
+        ...
+
     def playout_jitter(self, last_us: int) -> Jitter | None:
         """None for a device without playout."""
         ...
@@ -150,8 +154,7 @@ class PeerTable:
         for old in self._peers.values():
             same = (old.session_id, old.device.device_id) == (peer.session_id, peer.device.device_id)
             if same and old.device is not peer.device:
-                old.device.fence()
-                old.leave(REPLACED)
+                old.give_way()
 
     @asynccontextmanager
     async def present(self, peer: Peer) -> AsyncIterator[None]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-KEPT_FRAMES = 500
-"""Ten seconds: a device that plays what was sent longer ago is not listening to this call."""
+KEPT_FRAMES = 1_000
+"""Twenty seconds: a device that plays what was sent longer ago is not listening to this call."""
 FRAME_SAMPLES = 960
 
 

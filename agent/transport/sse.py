@@ -25,7 +25,7 @@ from agent.transport.arrival import Arrival
 from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, Jitter
 from agent.transport.leaving import Leaving
-from agent.transport.peers import BROKE_OFF, CLOSED, TOO_SLOW, PeerTable, goodbye
+from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, TOO_SLOW, PeerTable, goodbye
 from agent.transport.port import Sessions
 from agent.transport.wire import entry_message
 
@@ -64,6 +64,10 @@ class EventsPeer:
     def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
         self._leaving.begin(reason, for_good=for_good and self.device.talks)
+
+    def give_way(self) -> None:
+        self.device.fence()
+        self.leave(REPLACED)
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter | None:
         return None

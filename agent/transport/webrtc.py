@@ -21,6 +21,7 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from numpy.typing import NDArray
 
+from agent.conversation.events import Played
 from agent.errors import AgentError, LimitReached, SettingsError, WireError
 from agent.settings import Settings
 from agent.timeline.entry import Entry
@@ -31,7 +32,7 @@ from agent.transport.frame_clock import KEPT_US, Jitter
 from agent.transport.leaving import Leaving
 from agent.transport.media_edge import Microphone, PlayoutTrack, bind_addresses, bound_messages, check_version
 from agent.transport.notices import Refused
-from agent.transport.peers import BROKE_OFF, CLOSED, PeerTable, goodbye
+from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, PeerTable, goodbye
 from agent.transport.port import Sessions
 from agent.transport.receive_buffer import ReceiveCounts
 from agent.transport.sdp import clean_offer, finish_answer
@@ -47,6 +48,10 @@ SEND_S = 5.0
 """A data channel that makes no room for so long is closed."""
 MAX_BUFFERED_BYTES = 64_000
 """What may wait on a data channel."""
+LOST_US = 4_000_000
+"""A device from which nothing comes for so long, not even what keeps the connection up, has lost it."""
+LOST_AUDIO_US = 1_000_000
+"""The same of one with a microphone, which sends all the time."""
 LINK_US = 7_000_000
 """A device that sends heartbeats and sent none for this long has lost its commands."""
 AUDIO_US = 3_000_000
@@ -139,6 +144,7 @@ class WebRtcPeer:
         self._has_microphone = False
         self._track = PlayoutTrack(call.next_frame, clock, call.position)
         self._connected = asyncio.Event()
+        self._received_us = clock.now_us()
         self._leaving = Leaving()
         self._channel: RTCDataChannel | None = None
         self._channels = 0
@@ -221,6 +227,27 @@ class WebRtcPeer:
         """Begin to leave; only the first reason counts."""
         self._leaving.begin(reason, for_good=for_good and self.device.talks)
 
+    def give_way(self) -> None:
+        """The device is here over another connection. If this one was lost, what it said meanwhile was not heard."""
+        if (played := self._last_audible()) is not None:
+            self.device.leave(REPLACED, played)
+        self.device.fence()
+        self.leave(REPLACED)
+
+    def _last_audible(self) -> Played | None:
+        """How far the reply under way can have been audible when something came from the device last; None while that
+        is not long ago."""
+        position, silent_us = self._call.position(), self._clock.now_us() - self._sign_us
+        if position is None or silent_us < (LOST_AUDIO_US if self.device.microphone else LOST_US):
+            return None
+        reply_id, sample = self._track.sent_before(silent_us) or ("", 0)
+        return Played(reply_id, sample) if reply_id == position[0] else Played(position[0], 0)
+
+    @property
+    def _sign_us(self) -> int:
+        """When something came from the device last: audio, a command, or what keeps the connection up."""
+        return max(self._received_us, self.device.heard_us, self._microphone.packet_us or 0)
+
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter:
         return self._track.jitter(last_us)
 
@@ -240,7 +267,7 @@ class WebRtcPeer:
         finally:
             self.leave("its connection failed on this side")
             self._microphone.close()
-            self.device.leave(self._leaving.reason)
+            self.device.leave(self._leaving.reason, self._last_audible())
             await self._close_connection()
             await self._sessions.leave(self._call, self._leaving.reason, for_good=self._leaving.for_good)
 
@@ -300,7 +327,7 @@ class WebRtcPeer:
 
     async def _watch(self) -> None:
         """Release a peer from which nothing comes: no media, no report, no message."""
-        seen, seen_us = -1, self._clock.now_us()
+        seen = -1
         limit_us = round(self._settings.limits.silent_peer_s * 1_000_000)
         while True:
             await asyncio.sleep(CHECK_S)
@@ -308,8 +335,8 @@ class WebRtcPeer:
             now_us = self._clock.now_us()
             self._check_link(now_us)
             if received != seen:
-                seen, seen_us = received, now_us
-            if now_us - max(seen_us, self.device.heard_us) > limit_us:
+                seen, self._received_us = received, now_us
+            if now_us - self._sign_us > limit_us:
                 self.leave("vanished: nothing was received any more")
             channel = self._channel
             if channel is not None and channel.readyState == "open" and (renewal := self.device.renewal()):

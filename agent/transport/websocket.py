@@ -28,7 +28,7 @@ from agent.transport.device import Device
 from agent.transport.frame_clock import KEPT_US, FrameClock, Jitter
 from agent.transport.leaving import Leaving
 from agent.transport.notices import Hello
-from agent.transport.peers import BROKE_OFF, CLOSED, TOO_SLOW, PeerTable, goodbye
+from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, TOO_SLOW, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
 
@@ -72,6 +72,10 @@ class WebSocketPeer:
     def leave(self, reason: str, *, for_good: bool = False) -> None:
         """Begin to leave; only the first reason counts."""
         self._leaving.begin(reason, for_good=for_good and self.device.talks)
+
+    def give_way(self) -> None:
+        self.device.fence()
+        self.leave(REPLACED)
 
     def playout_jitter(self, last_us: int = KEPT_US) -> Jitter | None:
         return self._frames.jitter(last_us)

@@ -48,8 +48,8 @@ def chromium() -> Iterator[Callable[..., Browser]]:
     with sync_playwright() as playwright:
         browsers: list[Browser] = []
 
-        def launch(*flags: str, sound: str = SOUND_AT_ONCE) -> Browser:
-            browsers.append(playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, sound, *flags]))
+        def launch(*flags: str, sound: str = SOUND_AT_ONCE, program: str | None = CHROMIUM) -> Browser:
+            browsers.append(playwright.chromium.launch(executable_path=program, args=[*FLAGS, sound, *flags]))
             return browsers[-1]
 
         yield launch

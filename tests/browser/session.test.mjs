@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Liveness } from '../../web/liveness.js';
 import { Call } from '../../web/session.js';
 
 test('every command says up to which entry the timeline had come', () => {
@@ -85,4 +86,26 @@ test('a renewed token is told, and is no entry', () => {
   call.receive(JSON.stringify({ type: 'token', payload: { token: 'v2.s.1.t.9.mac' } }));
   call.receive(JSON.stringify({ type: 'token', payload: {} }));
   assert.deepEqual(told, ['v2.s.1.t.9.mac']);
+});
+
+test('a call that stays silent behind a change of the network is given up sooner', async () => {
+  let nowMs = 0;
+  const clock = globalThis.performance;
+  globalThis.performance = { now: () => nowMs };
+  try {
+    const lost = [];
+    const call = new Call({ refuses: async () => false }, {}, { silent() {}, lost: () => lost.push(nowMs) });
+    call.link = { received: async () => 7, close() {} };
+    const liveness = new Liveness(0);
+    const look = async (atMs) => {
+      nowMs = atMs;
+      await call.look(liveness);
+    };
+    for (const atMs of [0, 500, 1_000]) await look(atMs);
+    call.networkIsBack();
+    for (const atMs of [1_500, 2_000, 2_500]) await look(atMs);
+    assert.deepEqual(lost, [2_000]);
+  } finally {
+    globalThis.performance = clock;
+  }
 });

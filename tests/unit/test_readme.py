@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
 import shlex
@@ -65,15 +66,19 @@ def store(session_id: str) -> None:
     asyncio.run(append())
 
 
+def write_speech(path: Path, text: str) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(speak(text).astype(np.int16).tobytes())
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"voice-agent (file|replay|sessions|config)", c)])
 def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in (("question", "what time is it"), ("story", "tell me a story"), ("stop", "stop that please")):
-        with wave.open(f"{name}.wav", "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(16_000)
-            file.writeframes(speak(text).astype(np.int16).tobytes())
+        write_speech(tmp_path / f"{name}.wav", text)
     runner = CliRunner()
     if "sessions" in command or "a3f" in command:
         store("a3f09c")
@@ -170,6 +175,27 @@ def test_a_tool_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return answer.text
 
     assert re.fullmatch(r"You rolled [1-6]\.", run_virtual(exchange()))
+
+
+def test_an_agent_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's agent, as it stands: asked by voice what its first comment says, it runs the function and says what
+    came of it; what it writes is asked about first."""
+    source = _example("agent.serve()")
+    (tmp_path / "garden.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = source.splitlines()[0].split('"')[-2]
+    write_speech(tmp_path / "question.wav", said)
+    write_speech(tmp_path / "wish.wav", "water the garden for five minutes")
+    garden = importlib.import_module("garden")
+    report = garden.agent.run_file("question.wav", "wish.wav", out="talk.wav", timeline="talk.jsonl")
+    assert [turn["user"] for turn in report["turns"]] == [said, "water the garden for five minutes"]
+    assert report["turns"][0]["heard"] == "There are 420 litres left."
+    assert report["turns"][1]["heard"].startswith("Water the garden for 5 minutes.")
+    assert garden.LITRES["rain"] == 420, "it was not done without a yes"
+    assert Path("talk.wav").stat().st_size > 100_000
+    assert "action.proposed" in Path("talk.jsonl").read_text()
+    assert garden.agent.loaded.settings.brain.instructions.startswith("You look after a garden.")
 
 
 def test_a_conversation_by_curl(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@
     (set|start) (a|another) timer for {duration}
 
 `[…]` may be left out, `(a|b)` is a choice, `{slot}` or `{slot:name}` a value of a kind that
-`slots` knows. Templates are in normalised words (`what is`, never `what's`).
+`slots` knows, `{front|back:name}` one of these words. Templates are in normalised words (`what is`, never
+`what's`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
-from agent.thinking.tools.slots import SLOTS, SlotContext, SlotValue
+from agent.thinking.tools.slots import SlotContext, SlotValue, slot
 from agent.thinking.tools.utterance import Utterance
 
 MAX_EXPANSIONS = 96
@@ -27,7 +28,7 @@ ROUNDS = 8
 """Times that the values of two slots are paired anew."""
 
 Value = SlotValue
-_PIECE = re.compile(r"\{(\w+)(?::(\w+))?\}|[\[\]()|]|[^\s\[\]()|{}]+")
+_PIECE = re.compile(r"\{([\w |']+)(?::(\w+))?\}|[\[\]()|]|[^\s\[\]()|{}]+")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Pattern:
     @cached_property
     def free(self) -> bool:
         """Has a slot that takes any words."""
-        return any(SLOTS[kind].free for kind in self.slots.values())
+        return any(slot(kind).free for kind in self.slots.values())
 
     @cached_property
     def first_words(self) -> frozenset[str]:
@@ -89,7 +90,7 @@ class Pattern:
             if found.group(name) is None:
                 continue
             start, end = found.span(name)
-            value = SLOTS[kind].parse(said.part(start - 1, end - 1), context)
+            value = slot(kind).parse(said.part(start - 1, end - 1), context)
             if value is None:
                 return None
             values[name] = value
@@ -103,7 +104,7 @@ class Pattern:
         """Example sentences: every variant with the best-known values, then every value with
         some variant; not every pair."""
         variants = self.skeletons()
-        samples = {kind: SLOTS[kind].samples for kind in self.slots.values()}
+        samples = {kind: slot(kind).samples for kind in self.slots.values()}
         best_known = min([BEST_KNOWN, *(len(values) for values in samples.values())])
         for value in range(best_known if samples else 1):
             for variant in variants:
@@ -148,8 +149,10 @@ class _Reader:
             if text in ("[", "("):
                 nodes.append(self._choice(text))
             elif piece.group(1):
-                if piece.group(1) not in SLOTS:
-                    raise ValueError(f"no such slot {text} in template: {self._template}")
+                try:
+                    slot(piece.group(1))
+                except KeyError:
+                    raise ValueError(f"no such slot {text} in template: {self._template}") from None
                 nodes.append(_Slot(piece.group(1), piece.group(2) or piece.group(1)))
             else:
                 nodes.append(_Word(text))
@@ -176,7 +179,7 @@ def _regex(nodes: Sequence[_Node]) -> str:
         if isinstance(node, _Word):
             parts.append(" " + re.escape(node.text))
         elif isinstance(node, _Slot):
-            parts.append(f"(?P<{node.name}>{SLOTS[node.kind].regex})")
+            parts.append(f"(?P<{node.name}>{slot(node.kind).regex})")
         else:
             parts.append("(?:" + "|".join(_regex(option) for option in node.options) + ")")
     return "".join(parts)

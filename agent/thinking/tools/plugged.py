@@ -1,39 +1,42 @@
-"""Tools of the user's own, named in `brain.tools` as `module:attribute`.
+"""Tools of the user's own: named in `brain.tools` as `module:attribute`, or handed over by a program.
 
     brain.tools = ["dice:Dice"]
 
 The attribute is a tool, several in a list or tuple, or something to be called without arguments
-that gives either: a class, a function. A tool has the methods of `agent.thinking.port.Tool`; any brain that
-calls tools can use it. The embedded brain needs to be told, too, which words mean it, by one of
+that gives either: a class, a function. A tool has the methods of `agent.thinking.port.Tool`, as what `@tool`
+makes of a function has; any brain that calls tools can use it. The embedded brain needs to be told, too, which
+words mean it, by one of
 
-    examples    sentence templates; the values of their slots are the arguments
+    examples    sentence templates, see `examples`
     intents     for full control: see `Intent`
 
-and `phrases`, by tool name, says what is said of a result. A result that is a text is said as it is.
+and `phrases`, by tool name, says what is said of a result. A result that is a text or a number is said as it is.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.conversation.events import Json
 from agent.errors import SettingsError
 from agent.thinking.port import Tool, ToolSpec, UserContext
-from agent.thinking.tools.places import Place
-from agent.thinking.tools.skill import Answer, Arguments, Ask, Intent, Past, Skill, Slots
-
-MAX_EXAMPLES = 60
-"""Sentences of one template that are taught to the recogniser."""
+from agent.thinking.tools.examples import intents_of
+from agent.thinking.tools.skill import Arguments, Intent, Skill
 
 
-def plugged_tools(names: Sequence[str]) -> list[Tool]:
-    """The tools that these settings name. Raises `SettingsError` naming the one that cannot be used."""
+def plugged_tools(given: Sequence[object]) -> list[Tool]:
+    """The tools of these names and objects. Raises `SettingsError` naming the one that cannot be used."""
     found: list[Tool] = []
-    for at, name in enumerate(names):
-        key = f"brain.tools[{at}] is {name!r}"
-        made = _made(key, _attribute(key, name))
+    for at, one in enumerate(given):
+        if isinstance(one, str):
+            key = f"brain.tools[{at}] is {one!r}"
+            made = _made(key, _attribute(key, one))
+        else:
+            key = f"tools[{at}] is {one!r:.80}"
+            made = one if callable(one) and not isinstance(one, type) else _made(key, one)
         found.extend(_checked(key, tool) for tool in (made if isinstance(made, list | tuple) else [made]))
     return found
 
@@ -82,7 +85,12 @@ def _is_tool(found: Any) -> bool:
 
 def _checked(key: str, tool: Any) -> Tool:
     if not _is_tool(tool):
-        raise SettingsError(f"{key}, and {tool!r} is no tool: it needs a spec (a ToolSpec), preflight() and run()")
+        mend = (
+            "decorate it with @tool"
+            if inspect.isfunction(tool)
+            else "it needs a spec (a ToolSpec), preflight() and run()"
+        )
+        raise SettingsError(f"{key}, and {tool!r} is no tool: {mend}")
     checked: Tool = tool
     if not checked.spec.name or checked.spec.effect not in ("read", "write"):
         raise SettingsError(f"{key}: the spec of {tool!r} needs a name, and an effect that is read or write")
@@ -93,8 +101,7 @@ def _skill(tool: Tool) -> Skill | None:
     """The words for a tool, if it has any."""
     name = tool.spec.name
     try:
-        examples = [Intent(template, _asks(name), limit=MAX_EXAMPLES) for template in getattr(tool, "examples", ())]
-        intents: list[Intent] = [*getattr(tool, "intents", ()), *examples]
+        intents: list[Intent] = [*getattr(tool, "intents", ()), *intents_of(tool.spec, getattr(tool, "examples", ()))]
         for intent in intents:
             _ = intent.pattern
     except (ValueError, TypeError, AttributeError) as error:
@@ -106,15 +113,7 @@ def _skill(tool: Tool) -> Skill | None:
     return Skill(name, described, intents, {name: _plain, **phrases}, getattr(tool, "follow_ups", ()))
 
 
-def _asks(tool: str) -> Callable[[Slots, Past], Answer]:
-    def build(slots: Slots, _: Past) -> Answer:
-        arguments: dict[str, Json] = {}
-        for name, value in slots.items():
-            arguments[name] = value.name if isinstance(value, Place) else [*value] if isinstance(value, list) else value
-        return Ask(tool, arguments)
-
-    return build
-
-
 def _plain(_: Arguments, content: Json, __: UserContext) -> str:
-    return content if isinstance(content, str) and content.strip() else "That's done."
+    if isinstance(content, str) and content.strip():
+        return content
+    return str(content) if isinstance(content, int | float) and not isinstance(content, bool) else "That's done."

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from agent.thinking.tools import expressions, lists, moments, numerals, quantities
 from agent.thinking.tools.places import Place, find_place, known_names
@@ -192,3 +193,13 @@ SLOTS: dict[str, Slot] = {
         (*moments.WEEKDAYS, "tomorrow"), True,
     ),
 }  # fmt: skip
+
+
+@cache
+def slot(kind: str) -> Slot:
+    """The slot of a kind of `SLOTS`, or one for the words of `one|another`. Raises `KeyError`."""
+    if "|" not in kind:
+        return SLOTS[kind]
+    choices = [choice.strip() for choice in kind.split("|") if choice.strip()]
+    longest_first = sorted(map(re.escape, choices), key=len, reverse=True)
+    return Slot(f"(?: (?:{'|'.join(longest_first)}))", lambda said, _: said.text, choices)

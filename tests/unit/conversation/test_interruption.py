@@ -321,6 +321,12 @@ def test_the_last_device_that_leaves_ends_the_reply():
     assert script.one(d.InterruptionRecorded).by == "device:d1"
 
 
+def test_what_the_last_device_cannot_have_heard_was_not_heard():
+    script = Script().speaking(heard=4)
+    script.post(e.DeviceLeft(device_id="d1", reason="vanished", played=e.Played("r1", 2 * WORD_SAMPLES)))
+    assert script.one(d.PlaybackStop).heard_text == "One two"
+
+
 def test_one_of_two_devices_may_leave():
     script = Script().speaking()
     script.post(e.DeviceJoined(device_id="d2", transport="test"))

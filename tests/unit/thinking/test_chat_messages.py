@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.thinking.chat_messages import INTERRUPTED, chat_messages, chat_tools, tokens
+from agent.thinking.chat_messages import INTERRUPTED, STYLE, chat_messages, chat_tools, tokens
 from agent.thinking.port import Message, Prompt, ToolSpec, UserContext
 
 NOW = datetime(2026, 11, 22, 16, 20, tzinfo=UTC)
@@ -35,8 +35,8 @@ def result(call_id: str = "c1", **values: Any) -> Message:
 
 
 def sent(*messages: Message, window: int = ROOMY, now: datetime = NOW) -> list[dict[str, Any]]:
-    prompt = Prompt(messages, (), UserContext(now, "Europe/Berlin"))
-    return chat_messages(prompt, "Be kind.", window)  # type: ignore[return-value]
+    prompt = Prompt(messages, (), UserContext(now, "Europe/Berlin"), "Be kind.")
+    return chat_messages(prompt, window)  # type: ignore[return-value]
 
 
 def brief(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -46,7 +46,7 @@ def brief(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def test_the_instructions_and_the_day_come_first_and_stay_the_same_all_day() -> None:
     [system, _] = sent(user("hello"))
-    assert system["content"].startswith("Be kind.")
+    assert system["content"].startswith(f"{STYLE}\n\nBe kind.")
     assert "Sunday, 22 November 2026" in system["content"]
     assert "Europe/Berlin" in system["content"]
     assert sent(user("hello"), now=NOW + timedelta(hours=3)) == [system, {"role": "user", "content": "hello"}]

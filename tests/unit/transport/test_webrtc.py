@@ -12,7 +12,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, DeviceLink, Fault, TextInput
+from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, DeviceLink, Fault, Played, TextInput
 from agent.errors import LimitReached, SettingsError, WireError
 from agent.settings import Limits, Server, Settings
 from agent.transport import media_edge, webrtc
@@ -386,7 +386,7 @@ def test_a_reader_who_takes_nothing_loses_its_channel_and_stalls_nobody(fakes, m
     async def body(table):
         sessions = fakes.Sessions()
         async with connected(sessions, table) as (client, peer, call):
-            await fakes.until(lambda: client.channel.readyState == "open")
+            await fakes.until(lambda: client.messages)
             reads, client.pc.sctp._handle_data = client.pc.sctp._handle_data, nothing
             for n in range(300):
                 await call.record(Fault(event_id=f"e{n}", source="test", code="x", message="y" * 5_000))
@@ -398,6 +398,31 @@ def test_a_reader_who_takes_nothing_loses_its_channel_and_stalls_nobody(fakes, m
             assert peer.session_id in sessions.live
             client.pc.sctp._handle_data = reads
             await fakes.until(lambda: client.messages[-1]["payload"].get("code") == "slow_reader", 10)
+
+    real_time(body)
+
+
+def test_what_was_sent_behind_the_last_sign_of_life_was_not_heard(fakes, monkeypatch):
+    monkeypatch.setattr(webrtc, "CHECK_S", 3_600)
+    monkeypatch.setattr(webrtc, "LOST_US", 300_000)
+
+    async def body(table):
+        async with connected(fakes.Sessions(), table, microphone=False) as (_, peer, call):
+            reply = ["r1"]
+            call.position = lambda: (reply[0], table.clock.now_us() * 48 // 1_000)
+            call.playing, begun = True, call.frames
+            await fakes.until(lambda: call.frames > begun + 60)
+            peer.device.heard_us = peer._received_us = table.clock.now_us()
+            assert peer._last_audible() is None, "it was here just now"
+            peer.device.heard_us = peer._received_us = table.clock.now_us() - 500_000
+            played = peer._last_audible()
+            assert played.reply_id == "r1"
+            assert 400 <= table.clock.now_us() / 1_000 - played.sample / 48 <= 700
+            reply[0] = "r2"
+            assert peer._last_audible() == Played("r2", 0), "it began to be said since"
+            peer.give_way()
+            await fakes.until(lambda: isinstance(call.posted[-1], DeviceLeft))
+            assert call.posted[-1].played == Played("r2", 0)
 
     real_time(body)
 
