@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,14 @@ pytestmark = pytest.mark.realtime
 
 SAID_WITHIN_S = 4.0
 """Three seconds are meant; one more is for a machine that others use too."""
+FILL = """
+async () => {
+  for (let sent = 0; sent < 120; sent += 1) {
+    window.voiceAgent.send('settings.changed', { changes: { 'browser.vad': true } });
+    await new Promise((done) => setTimeout(done, 12));
+  }
+}
+"""
 TRANSPORTS = pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "websocket"])
 
 
@@ -90,6 +99,32 @@ def hang_up_for_good(talk: TalkPage) -> None:
     talk.page.wait_for_timeout(3_000)
     assert talk.page.get_attribute("html", "data-phase") == "ended"
     assert not asked
+
+
+def test_a_conversation_that_breaks_off_is_taken_up_again(browser: Browser, tmp_path: Path) -> None:
+    """The store takes nothing for so long that no more can wait for it."""
+    server = start_server(tmp_path, "limits.memory_events=100", "asr.engine=tests.fixtures.deaf:Deaf")
+    context = browser.new_context(bypass_csp=True)
+    try:
+        talk = TalkPage(context.new_page(), server.url)
+        talk.connect(microphone=False)
+        ask_again(talk)
+        with closing(sqlite3.connect(tmp_path / "timeline.sqlite3")) as in_the_way:
+            in_the_way.execute("BEGIN IMMEDIATE")
+            talk.page.evaluate(FILL)
+            talk.until(lambda: "broke off" in talk.status(), "what happened")
+        talk.until(lambda: connected(talk), "the new call")
+        assert talk.page.locator("#items li.note").count() == 0, "it is the same conversation"
+        talk.type("what is seven times eight")
+        talk.until(lambda: any("56" in text for text in talk.agent_texts()), "an answer in it")
+        assert "12" in talk.agent_texts()[0]
+        assert len(payloads(server.entries(), "session.resumed")) == 1
+        assert "broke off" in server.log()
+        assert not talk.errors
+    finally:
+        context.close()
+        server.process.kill()
+        server.process.wait()
 
 
 @TRANSPORTS
