@@ -4,9 +4,10 @@
         call = await app.open()                 # a conversation, its loops running
         call = await app.join(session_id)       # one more connection to it, or to one that rests in the store
 
-An engine setting is one of the names below or `module:Class`. Such a class is called with the
-settings of its table and the clock, and has the methods of its port. `brain.tools` names tools of the
-user's own beside the built-in ones; a program brings both as objects, in `Parts`.
+An engine setting is one of the names below, `auto` for the best of them that is present, or
+`module:Class`. Such a class is called with the settings of its table and the clock, and has the methods
+of its port. `brain.tools` names tools of the user's own beside the built-in ones; a program brings both
+as objects, in `Parts`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from agent.auto import resolved
 from agent.clock import Clock
 from agent.conversation.events import ReminderDue, SessionForget
 from agent.errors import (
@@ -85,6 +87,9 @@ class App:
     """Engines, store and sessions of one process. Implements `transport.port.Sessions`."""
 
     def __init__(self, settings: Settings, *, cache: Path = CACHE, parts: Parts = NO_PARTS) -> None:
+        settings, self.chosen = resolved(settings)
+        for choice in self.chosen:
+            log.info("%s", choice)
         self.settings = settings
         self.clock = Clock()
         self.memory = Memory(settings.brain.memory)
@@ -121,7 +126,9 @@ class App:
         spare = SkillsBrain(libraries, skills)
         brain: Brain = own("brain", settings.brain, skills=lambda: spare, openai=self._language_model)
         fallback = spare if settings.brain.fallback == "skills" and brain is not spare else None
-        tts: Tts = own("tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock))
+        tts: Tts = own(
+            "tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock), piper=lambda: _piper(settings, clock)
+        )
         vad: Callable[[], Vad] = partial(
             own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad), silero=lambda: _silero(settings.vad)
         )
@@ -422,6 +429,13 @@ def _store(settings: Settings, clock: Clock) -> Store:
     if settings.timeline.store == "sqlite":
         return SqliteStore(settings.timeline.path, clock)
     raise SettingsError(f"timeline.store is {settings.timeline.store!r}; it must be memory or sqlite")
+
+
+def _piper(settings: Settings, clock: Clock) -> Tts:
+    """Its module reads the models folder, which others have no use for."""
+    from agent.speaking.tts_piper import PiperTts
+
+    return PiperTts(settings.tts, settings.models.folder, clock)
 
 
 def _silero(settings: VadSettings) -> Vad:

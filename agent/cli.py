@@ -310,15 +310,19 @@ def config_(
     overrides: SetOption = None,
 ) -> None:
     """Print a documented agent.toml, or with --show what is in force."""
+    from agent.auto import resolved
     from agent.config.show import describe, rows
 
     if not show:
         sys.stdout.write(describe())
         return
     table = Table("key", "value", "from", "meaning", box=None, pad_edge=False)
-    for row in rows(settings_of(config, overrides)):
+    loaded = settings_of(config, overrides)
+    for row in rows(loaded):
         table.add_row(row.key, row.value, row.origin, row.doc)
     console.print(table)
+    for choice in resolved(loaded.settings)[1]:
+        console.print(str(choice), highlight=False, markup=False, soft_wrap=True)
 
 
 @main.command()

@@ -96,6 +96,8 @@ async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | 
         def ready(url: str) -> None:
             names = ", ".join(f"{kind} {name}" for kind, name in app.engines.names.items())
             console.print(f"Engines: {names}.", style="dim")
+            for choice in app.chosen:
+                console.print(str(choice), style="dim", highlight=False, markup=False, soft_wrap=True)
             if lan is None:
                 console.print(f"Open [bold]{url}[/bold] and talk. Ctrl-C stops it.")
             else:

@@ -168,9 +168,22 @@ class CalendarSettings(_Table):
 
 class TtsSettings(_Table):
     engine: str = "espeak"
+    """`espeak`, `piper`, `auto` for the best that is present, or `module:Class`."""
     voice: str = "en-us"
+    """Of espeak."""
     speed: Annotated[float, Field(ge=0.5, le=3.0)] = 1.0
     pitch: Annotated[int, Field(ge=0, le=99)] = 50
+    """Of espeak."""
+    model: str = "piper-en_US-lessac-medium"
+    """The voice of piper: a name that `voice-agent models` lists, or an .onnx file with its .onnx.json beside it."""
+    speaker: str = ""
+    """Of a piper voice with several, by name or number; empty takes its first."""
+    noise: Annotated[float, Field(ge=0, le=3)] = 1.0
+    """How much a piper voice varies its sound, 1.0 is its own measure."""
+    noise_w: Annotated[float, Field(ge=0, le=3)] = 1.0
+    """How much a piper voice varies its rhythm, 1.0 is its own measure."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Of piper."""
 
 
 class ModelsSettings(_Table):

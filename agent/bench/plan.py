@@ -34,15 +34,25 @@ class Plan:
     crowd: Stage
     appends: int
     page_s: float
+    sentences: int = 10
+    """How often each voice that is present says its sentences."""
 
     @property
     def steps(self) -> int:
         """Steps of the progress bar."""
-        return 6 + self.asks + self.barges + self.stories * self.bursts_per_story
+        return 7 + self.asks + self.barges + self.stories * self.bursts_per_story
 
 
 QUICK = Plan(
-    asks=3, barges=1, stories=1, bursts_per_story=2, reference_s=7.5, crowd=Stage(4, 8.0), appends=200, page_s=6.0
+    asks=3,
+    barges=1,
+    stories=1,
+    bursts_per_story=2,
+    reference_s=7.5,
+    crowd=Stage(4, 8.0),
+    appends=200,
+    page_s=6.0,
+    sentences=3,
 )
 FULL = Plan(
     asks=20, barges=10, stories=5, bursts_per_story=4, reference_s=18.0, crowd=Stage(4, 30.0), appends=1_000,

@@ -28,6 +28,7 @@ from agent.bench.measures import (
 from agent.bench.page import PageCuts
 from agent.bench.plan import HESITATION_MS, NOISE_MS
 from agent.bench.run import Measured, Single
+from agent.bench.speech_cost import SpeechCost
 from agent.conversation.events import Json
 
 STOCK = "the caller's recording, aiortc's own jitter buffer (80 ms) inside"
@@ -86,6 +87,7 @@ def rows(measured: Measured) -> list[Row]:
             "one entry at a time, in a temporary folder", shown=(50, 99), digits=1,
         ),
         _cpu_row(single),
+        *_speech_rows(measured.speech),
         _page_row(measured.page),
         Row("server start → takes calls", "", f"{measured.ready_s:.1f} s", 1, "its process, engines loaded"),
     ]  # fmt: skip
@@ -259,6 +261,17 @@ def _cpu_row(single: Single) -> Row:
     return Row(
         stage, "15 s a minute", f"{value:.1f} s a minute", 1, how, value <= budget.limits[50], {"cpu_s_per_min": value}
     )
+
+
+def _speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
+    rows_ = []
+    for cost in costs:
+        parts = [f"first audio after {cost.first_ms:.1f} ms", f"{cost.real_time_share:.3f} of real time"]
+        parts += [f"{cost.cpu_share:.3f} s of CPU for a second of speech"] if cost.cpu_share is not None else []
+        how = "two sentences, again and again, nobody listening; the quickest first audio"
+        data: dict[str, Json] = {"first_ms": cost.first_ms, "cpu_share": cost.cpu_share}
+        rows_.append(Row(f"speech, {cost.engine}", "", "; ".join(parts), 1, how, data=data))
+    return rows_
 
 
 def _page_row(page: PageCuts) -> Row:

@@ -19,9 +19,11 @@ from agent.bench.page import PageCuts, page_cuts
 from agent.bench.plan import HESITATION, REQUESTS, STOP, Plan
 from agent.bench.scenario import Interview, Talk
 from agent.bench.server_process import Server, running
+from agent.bench.speech_cost import SpeechCost, speech_costs
 from agent.bench.steal import Steal
 from agent.bench.voices import Voice, choose_voice
 from agent.clock import Clock
+from agent.config.load import load as load_settings
 from agent.timeline.entry import Entry
 from agent.timeline.sqlite import SqliteStore
 
@@ -58,6 +60,7 @@ class Measured:
     page: PageCuts
     append_ms: list[float]
     stolen: Mapping[str, float | None]
+    speech: Sequence[SpeechCost] = ()
 
 
 async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], None]) -> Measured:
@@ -70,6 +73,8 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
         folder = Path(name)
         step("writing to the timeline")
         appended = await append_ms(folder, clock, plan.appends)
+        step("speaking")
+        speech = await speech_costs(load_settings(None, {}, overrides).settings, clock, plan.sentences)
         step("starting the server")
         async with running(folder, overrides, clock) as server:
             single = await _single(server, voice, plan, clock, step)
@@ -82,7 +87,7 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
                 f"{crowd.sessions} sessions": crowd.floor.stolen, "the page": page_steal.share(),
             }  # fmt: skip
             ready_s = server.ready_s
-    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended, stolen)
+    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended, stolen, speech)
 
 
 async def _single(server: Server, voice: Voice, plan: Plan, clock: Clock, step: Callable[[str], None]) -> Single:

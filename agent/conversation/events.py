@@ -404,7 +404,8 @@ class TtsChunk(Event):
     """Chunk `chunk` of a reply has been synthesised and lies in the playout, whole.
 
     `start_sample` and the words are reply samples. `text`, `phase` and `rests_on` repeat the
-    decision that asked for it, so that this row alone says what the audio claims.
+    decision that asked for it, so that this row alone says what the audio claims. `estimated`: the voice
+    does not say where its words lie, and they are placed by their length.
     """
 
     type: ClassVar[str] = "tts.chunk"
@@ -416,6 +417,7 @@ class TtsChunk(Event):
     start_sample: int
     samples: int
     words: tuple[Word, ...]
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from agent.app import App
 from agent.audio.resample import Resampler
+from agent.auto import CANDIDATES, Present, Table, available, choose, present
+from agent.bench.speech_cost import speech_cost
 from agent.clock import Clock
 from agent.doctor.check import INSTALL, Check
 from agent.doctor.language_model import language_model
@@ -26,7 +29,8 @@ SENTENCE = "what time is it in tokyo"
 REPEATS = 3
 LISTEN_S = 20.0
 SLOW = 0.5
-"""A recogniser that takes this share of real time leaves too little for everything else."""
+"""An engine that takes this share of real time leaves too little for everything else."""
+TOO_SLOW = "other work keeps the machine busy, or it is too slow for a fluent conversation"
 
 
 class _Starts(Protocol):
@@ -36,7 +40,7 @@ class _Starts(Protocol):
 
 
 async def engines(settings: Settings) -> AsyncIterator[Check]:
-    """Start each engine as it is set, and measure those that have a speed."""
+    """Start each engine as it is set, measure those that have a speed, and then the others that are present."""
     brain_settings = settings.brain.model_copy(update={"memory": Path(":memory:")})
     private = settings.model_copy(update={"brain": brain_settings, "timeline": TimelineSettings(store="memory")})
     with tempfile.TemporaryDirectory(prefix="voice-agent-") as folder:
@@ -45,23 +49,67 @@ async def engines(settings: Settings) -> AsyncIterator[Check]:
         except (AgentError, ImportError) as error:
             yield Check("engines", False, str(error), INSTALL)
             return
+        for choice in app.chosen:
+            yield Check("auto", True, str(choice))
         yield Check("voice activity", True, app.engines.names["vad"])
         brain, tts, asr = app.engines.brain, app.engines.tts, app.engines.asr
-        started = {}
+        pcm = np.zeros(0, np.int16)
         try:
-            for kind, engine in (("brain", brain), ("speech", tts), ("recogniser", asr)):
-                check = await _start(kind, engine, app.clock)
-                started[kind] = bool(check.ok)
-                yield check
-            if started["brain"] and brain.name == "openai":
+            thinking = await _start("brain", brain, app.clock)
+            yield thinking
+            if thinking.ok and brain.name == "openai":
                 specs = [tool.spec for tool in app.engines.tools]
                 yield await language_model(brain, specs, app.clock, fallback=app.engines.fallback is not None)
-            if started["speech"]:
-                async for check in _speeds(tts, asr if started["recogniser"] else None, app.clock):
-                    yield check
+            async for check, said in _voice(tts, app.clock, ""):
+                yield check
+                pcm = said if said.size else pcm
+            async for check in _ears(asr, pcm, app.clock, ""):
+                yield check
         finally:
             for engine in (asr, tts, brain):
                 await engine.close()
+        async for check in _others(app.settings, pcm, Path(folder)):
+            yield check
+
+
+async def _others(settings: Settings, pcm: NDArray[np.int16], cache: Path) -> AsyncIterator[Check]:
+    """The engines that are present and not in use, and those that would be better than what is present."""
+    try:
+        here = present(settings)
+    except AgentError as error:
+        yield Check("models", False, str(error), "mend models/manifest.toml, or delete it")
+        return
+    for table, engine in _unused(settings, here):
+        changed = getattr(settings, table).model_copy(update={"engine": engine})
+        app = App(settings.model_copy(update={table: changed}), cache=cache)
+        speaker, listener = app.engines.tts, app.engines.asr
+        try:
+            if table == "tts":
+                async for check, _ in _voice(speaker, app.clock, f", {engine}"):
+                    yield _useful(check)
+            else:
+                async for check in _ears(listener, pcm, app.clock, f", {engine}"):
+                    yield _useful(check)
+        finally:
+            await (speaker if table == "tts" else listener).close()
+    for table in CANDIDATES:
+        better = choose(table, getattr(getattr(settings, table), "model", ""), here).better
+        if better:
+            yield Check(f"better {table}", None, "not here", better)
+
+
+def _unused(settings: Settings, here: Present) -> Iterator[tuple[Table, str]]:
+    tables: tuple[Table, ...] = ("tts", "asr")
+    for table in tables:
+        own = getattr(settings, table)
+        for engine in available(table, own.model if hasattr(own, "model") else "", here):
+            if engine != own.engine:
+                yield table, engine
+
+
+def _useful(check: Check) -> Check:
+    """What is not in use cannot make the machine unfit."""
+    return replace(check, ok=None) if check.ok is False else check
 
 
 async def _start(kind: str, engine: _Starts, clock: Clock) -> Check:
@@ -71,7 +119,7 @@ async def _start(kind: str, engine: _Starts, clock: Clock) -> Check:
     except AgentError as error:
         return Check(kind, False, str(error), INSTALL)
     version = ""
-    for package in (engine.name, f"{engine.name}ng-loader"):
+    for package in (engine.name, f"{engine.name}ng-loader", f"{engine.name}-tts", f"faster-{engine.name}"):
         try:
             version = f" {metadata.version(package)}"
         except metadata.PackageNotFoundError:
@@ -79,30 +127,40 @@ async def _start(kind: str, engine: _Starts, clock: Clock) -> Check:
     return Check(kind, True, f"{engine.name}{version}, started in {(clock.now_us() - began_us) / 1_000:.0f} ms")
 
 
-async def _speeds(tts: Tts, asr: Asr | None, clock: Clock) -> AsyncIterator[Check]:
-    """Synthesis and recognition of a sentence, a few times; the best counts."""
-    first_ms, pcm = [], np.zeros(0, np.int16)
-    for _ in range(REPEATS):
-        began_us = clock.now_us()
-        pieces: list[NDArray[np.int16]] = []
-        async for speech in tts.synthesize(SENTENCE):
-            if not pieces:
-                first_ms.append((clock.now_us() - began_us) / 1_000)
-            pieces.append(speech.pcm)
-        resampler = Resampler(tts.sample_rate, HEARING_RATE)
-        pcm = np.concatenate((resampler.push(np.concatenate(pieces)), resampler.flush()))
-    yield Check("speech speed", True, f"first audio after {min(first_ms):.1f} ms")
-    if asr is None:
+async def _voice(tts: Tts, clock: Clock, which: str) -> AsyncIterator[tuple[Check, NDArray[np.int16]]]:
+    """Start a synthesiser and measure it; with its check, the sentence for a recogniser."""
+    nothing = np.zeros(0, np.int16)
+    started = await _start(f"speech{which}", tts, clock)
+    yield started, nothing
+    if not started.ok:
+        return
+    try:
+        cost = await speech_cost(tts, clock, REPEATS, (SENTENCE,))
+    except (AgentError, TimeoutError) as error:
+        yield Check(f"speech speed{which}", False, str(error) or "no audio in time", INSTALL), nothing
+        return
+    resampler = Resampler(tts.sample_rate, HEARING_RATE)
+    pcm = np.concatenate((resampler.push(cost.pcm), resampler.flush()))
+    fast = cost.real_time_share < SLOW
+    says = f"first audio after {cost.first_ms:.1f} ms, {cost.real_time_share:.3f} of real time"
+    yield Check(f"speech speed{which}", True if fast else None, says, "" if fast else TOO_SLOW), pcm
+
+
+async def _ears(asr: Asr, pcm: NDArray[np.int16], clock: Clock, which: str) -> AsyncIterator[Check]:
+    """Start a recogniser and measure it with a sentence, if there is one."""
+    started = await _start(f"recogniser{which}", asr, clock)
+    yield started
+    if not started.ok or not pcm.size:
         return
     try:
         share = await _recognition(asr, pcm, clock)
     except (AgentError, TimeoutError) as error:
-        yield Check("recogniser speed", False, str(error) or f"no answer within {LISTEN_S:.0f} s", INSTALL)
+        says = str(error) or f"no answer within {LISTEN_S:.0f} s"
+        yield Check(f"recogniser speed{which}", False, says, INSTALL)
         return
     fast = share < SLOW
     says = f"{share:.2f} of real time" + (f": {1 / share:.0f} speakers a core" if fast else "")
-    mend = "" if fast else "other work keeps the machine busy, or it is too slow for a fluent conversation"
-    yield Check("recogniser speed", True if fast else None, says, mend)
+    yield Check(f"recogniser speed{which}", True if fast else None, says, "" if fast else TOO_SLOW)
 
 
 async def _recognition(asr: Asr, pcm: NDArray[np.int16], clock: Clock) -> float:

@@ -18,6 +18,7 @@ def machine() -> Iterator[Check]:
     new_enough = sys.version_info[:2] >= PYTHON
     wanted = ".".join(map(str, PYTHON))
     yield Check("machine", new_enough, describe(), "" if new_enough else f"install Python {wanted} or later")
+    yield Check("sound", True, "none is needed here: microphone and loudspeaker are those of the browser")
 
 
 def packages(names: Sequence[str] = PACKAGES) -> Iterator[Check]:

@@ -56,6 +56,7 @@ class _Chunk:
     speech_start: int
     rate: int
     words: list[Word] = field(default_factory=list)
+    estimated: bool = False
 
     def add(self, word: SpokenWord) -> Word:
         """Map a word of the engine to reply samples."""
@@ -87,6 +88,7 @@ class _Chunk:
             start_sample=self.start,
             samples=end - self.start,
             words=tuple(words),
+            estimated=self.estimated,
         )
 
 
@@ -277,6 +279,7 @@ class SpeakingLoop:
         try:
             while (speech := await self._piece(stream)) is not None:
                 ends = [chunk.add(word).end_sample for word in speech.words]
+                chunk.estimated = chunk.estimated or speech.estimated
                 self._playout.append(reply_id, np.zeros(0, dtype=np.int16), ends)
                 for at in range(0, len(speech.pcm), block):
                     self._playout.append(reply_id, resampler.push(speech.pcm[at : at + block]))

@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_TEXT_CHARS = 20_000
+"""A longer text is refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
@@ -26,6 +29,8 @@ class Speech:
 
     pcm: NDArray[np.int16]
     words: tuple[SpokenWord, ...]
+    estimated: bool = False
+    """Whether the engine could not say where the words lie, and they are placed by their length."""
 
 
 class Tts(Protocol):

@@ -7,9 +7,8 @@ some 300 times faster than speech, so sessions take turns by text segment.
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,16 +18,14 @@ from agent.clock import Clock
 from agent.errors import TtsError
 from agent.settings import TtsSettings
 from agent.speaking.espeak_library import EspeakLibrary
-from agent.speaking.port import Speech
+from agent.speaking.port import MAX_TEXT_CHARS, Speech
+from agent.speaking.text_segments import plain, segments
 from agent.speaking.word_times import WordStart, WordTimer
 
 WORDS_PER_MINUTE = 175
 """The engine's own speed, `speed` 1.0."""
-MAX_TEXT_CHARS = 20_000
 _SEGMENT_CHARS = 300
 """One turn of a session in the engine's thread, and what can wait for a slow reader."""
-_CUTS = ((". ", "! ", "? "), ("; ", ": ", ", "), (" ",))
-"""Where to end a segment, the best places first."""
 _STOP_TIMEOUT_S = 1.0
 _SETTLE_S = 0.000_001
 
@@ -88,7 +85,7 @@ class EspeakTts:
             raise TtsError(f"a text of {len(text)} characters is too long to be said at once; send it in parts")
         timer = WordTimer(text, self.sample_rate)
         offset_samples = 0
-        for at, segment in _segments(_plain(text)):
+        for at, segment in segments(plain(text), _SEGMENT_CHARS):
             job = self._submit(timer, segment, at, offset_samples, speed)
             try:
                 while (speech := await job.next()) is not None:
@@ -167,21 +164,3 @@ class _Job:
             await asyncio.wait({self._done}, timeout=_STOP_TIMEOUT_S)
         if self._done.done() and not self._done.cancelled():
             self._done.exception()  # marked as seen: `next` has raised it, or nobody waits for it
-
-
-def _plain(text: str) -> str:
-    """`text` with every character that the engine could take for a command, or that cannot be
-    encoded, replaced by a space; positions stay as they are."""
-    return "".join(" " if unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") else char for char in text)
-
-
-def _segments(text: str) -> Iterator[tuple[int, str]]:
-    """`text` in parts of at most `_SEGMENT_CHARS`, with their positions; cut where a pause fits best."""
-    at = 0
-    while at < len(text):
-        part = text[at : at + _SEGMENT_CHARS]
-        if at + len(part) < len(text):
-            ends = (max(part.rfind(mark) + len(mark) for mark in marks) for marks in _CUTS)
-            part = part[: next((end for end in ends if end > _SEGMENT_CHARS // 3), len(part))]
-        yield at, part
-        at += len(part)

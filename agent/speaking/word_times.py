@@ -7,7 +7,7 @@ none. What is needed is one entry for each whitespace-separated token of the tex
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass
 
@@ -70,6 +70,19 @@ class WordTimer:
                 pieces += self._close(token, start.sample)
                 self._open = True
         return pieces
+
+    def pause(self, char: int) -> list[Speech]:
+        """Everything before character `char` has been said: its audio, but for the silence behind it. Nothing
+        where `char` lies within a token."""
+        until = bisect_left(self._firsts, char)
+        if until and self._tokens[until - 1][1] > char:
+            return []
+        held = np.concatenate(self._held) if self._held else np.zeros(0, dtype=np.int16)
+        loud = np.flatnonzero(np.abs(held.astype(np.int32)) >= _LOUD)
+        if not len(loud):
+            return []
+        audio = self._take(self._released + min(int(loud[-1]) + 1 + self._tail, len(held)))
+        return self._piece(audio, until, len(audio))
 
     def finish(self) -> list[Speech]:
         """The engine is done: the rest, without the silence behind it."""

@@ -1,23 +1,51 @@
 """What every synthesiser has to do, run on every one that is embedded, in real and in virtual time."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from agent.clock import Clock, run_virtual
 from agent.errors import TtsError
 from agent.settings import TtsSettings
-from agent.speaking.port import Speech, SpokenWord, Tts
-from agent.speaking.tts_espeak import MAX_TEXT_CHARS, EspeakTts
+from agent.speaking.port import MAX_TEXT_CHARS, Speech, SpokenWord, Tts
+from agent.speaking.tts_espeak import EspeakTts
+from agent.speaking.tts_piper import PiperTts
+from tests.fixtures.even_voice import EvenVoice
 
-ENGINES: list[Callable[[Clock], Tts]] = [lambda clock: EspeakTts(TtsSettings(), clock)]
-RUNNERS: list[Callable[[Any], Any]] = [asyncio.run, run_virtual]
+VOICES = Path(__file__).parents[1] / "fixtures" / "voice"
 
-each_engine = pytest.mark.parametrize("engine", ENGINES, ids=["espeak"])
-each_time = pytest.mark.parametrize("runner", RUNNERS, ids=["real", "virtual"])
+Engine = Callable[[Clock], Tts]
+Runner = Callable[[Any], Any]
+
+
+def piper(voice: str) -> Engine:
+    """piper itself, with a fixture for a voice."""
+    return lambda clock: PiperTts(TtsSettings(model=str(VOICES / f"{voice}.onnx")), Path("nowhere"), clock)
+
+
+ESPEAK: Engine = lambda clock: EspeakTts(TtsSettings(), clock)  # noqa: E731 - one of several such values
+FAKE: Engine = lambda clock: EvenVoice(TtsSettings(), clock)  # noqa: E731
+PIPER, UNALIGNED = piper("tones"), piper("unaligned")
+
+
+def on(*cases: tuple[str, Engine, Runner]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("engine", "runner"), [case[1:] for case in cases], ids=[case[0] for case in cases])
+
+
+# A process for each test is slow, so piper runs in real time only where that can make a difference.
+EMBEDDED = (("espeak-real", ESPEAK, asyncio.run), ("espeak-virtual", ESPEAK, run_virtual))
+QUICK = (*EMBEDDED, ("piper-virtual", PIPER, run_virtual))
+each = on(*QUICK)
+each_and_fakes = on(*QUICK, ("unaligned-virtual", UNALIGNED, run_virtual), ("fake", FAKE, run_virtual))
+each_virtual = pytest.mark.parametrize("engine", [ESPEAK, PIPER, FAKE], ids=["espeak", "piper", "fake"])
+each_streaming = on(*QUICK, ("piper-real", PIPER, asyncio.run))
+each_cancelled = on(*QUICK, ("piper-real", PIPER, asyncio.run), ("fake", FAKE, asyncio.run))
 
 TEXTS = [
     "Hello there.",
@@ -33,9 +61,7 @@ TEXTS = [
 ]
 
 
-def with_engine(
-    engine: Callable[[Clock], Tts], runner: Callable[[Any], Any], use: Callable[[Tts], Awaitable[Any]]
-) -> Any:
+def with_engine(engine: Engine, runner: Runner, use: Callable[[Tts], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         tts = engine(Clock())
         await tts.start()
@@ -53,11 +79,16 @@ async def say(tts: Tts, text: str, speed: float = 1.0) -> tuple[np.ndarray, list
     return pcm, [word for piece in pieces for word in piece.words], pieces
 
 
-@each_engine
-@each_time
-@pytest.mark.parametrize("text", TEXTS)
-def test_every_token_has_one_word_in_order(engine: Any, runner: Any, text: str) -> None:
-    pcm, words, pieces = with_engine(engine, runner, lambda tts: say(tts, text))
+@each_and_fakes
+def test_every_token_has_one_word_in_order(engine: Engine, runner: Runner) -> None:
+    async def use(tts: Tts) -> None:
+        for text in TEXTS:
+            one_word_a_token(text, *await say(tts, text))
+
+    with_engine(engine, runner, use)
+
+
+def one_word_a_token(text: str, pcm: np.ndarray, words: list[SpokenWord], pieces: list[Speech]) -> None:
     assert pcm.dtype == np.int16
     assert pcm.ndim == 1
     assert [text[: word.text_end].split()[-1] for word in words] == text.split()
@@ -75,9 +106,8 @@ def test_every_token_has_one_word_in_order(engine: Any, runner: Any, text: str) 
         assert max(word.end_sample for word in words) == len(pcm)
 
 
-@each_engine
-@each_time
-def test_spoken_words_sound_and_the_ends_are_not_silent(engine: Any, runner: Any) -> None:
+@each
+def test_spoken_words_sound_and_the_ends_are_not_silent(engine: Engine, runner: Runner) -> None:
     async def use(tts: Tts) -> tuple[np.ndarray, list[SpokenWord], int]:
         return (*(await say(tts, "Paris is sunny, and Tokyo has rain."))[:2], tts.sample_rate)
 
@@ -93,18 +123,19 @@ def test_spoken_words_sound_and_the_ends_are_not_silent(engine: Any, runner: Any
     assert and_.start_sample - sunny.end_sample > 0.1 * rate  # the comma's pause is no part of a word
 
 
-@each_engine
-@each_time
-@pytest.mark.parametrize("text", ["", "   \n", "."])
-def test_nothing_to_say_is_no_error(engine: Any, runner: Any, text: str) -> None:
-    pcm, words, _ = with_engine(engine, runner, lambda tts: say(tts, text))
-    assert len(pcm) == 0
-    assert len(words) == len(text.split())
+@each
+def test_nothing_to_say_is_no_error(engine: Engine, runner: Runner) -> None:
+    async def use(tts: Tts) -> None:
+        for text in ("", "   \n", "."):
+            pcm, words, _ = await say(tts, text)
+            assert len(pcm) == 0
+            assert len(words) == len(text.split())
+
+    with_engine(engine, runner, use)
 
 
-@each_engine
-@each_time
-def test_a_very_long_text_is_streamed_whole(engine: Any, runner: Any) -> None:
+@each
+def test_a_very_long_text_is_streamed_whole(engine: Engine, runner: Runner) -> None:
     text = "The quick brown fox jumps over the lazy dog, again and again. " * 40
 
     async def use(tts: Tts) -> tuple[np.ndarray, list[SpokenWord], int]:
@@ -119,16 +150,14 @@ def test_a_very_long_text_is_streamed_whole(engine: Any, runner: Any) -> None:
     assert starts == sorted(starts)
 
 
-@each_engine
-@each_time
-def test_a_text_beyond_the_limit_is_refused(engine: Any, runner: Any) -> None:
+@each
+def test_a_text_beyond_the_limit_is_refused(engine: Engine, runner: Runner) -> None:
     with pytest.raises(TtsError, match="too long"):
         with_engine(engine, runner, lambda tts: say(tts, "x" * (MAX_TEXT_CHARS + 1)))
 
 
-@each_engine
-@each_time
-def test_speed_changes_the_length(engine: Any, runner: Any) -> None:
+@each
+def test_speed_changes_the_length(engine: Engine, runner: Runner) -> None:
     async def use(tts: Tts) -> list[int]:
         return [len((await say(tts, "one two three four five", speed))[0]) for speed in (0.5, 1.0, 2.0)]
 
@@ -137,24 +166,21 @@ def test_speed_changes_the_length(engine: Any, runner: Any) -> None:
     assert normal > 1.4 * fast
 
 
-@each_engine
-@each_time
-@pytest.mark.parametrize("marked", ["one <break time='5s'/> two", "[[h@'loU]]", "a\x01+50S b \x00 \ud800 c"])
-def test_markup_and_commands_are_text(engine: Any, runner: Any, marked: str) -> None:
-    async def use(tts: Tts) -> tuple[int, int, list[SpokenWord], int]:
-        pcm, words, _ = await say(tts, marked)
-        before = await say(tts, "plain words")
-        return len(pcm), len(before[0]), words, tts.sample_rate
+@each
+def test_markup_and_commands_are_text(engine: Engine, runner: Runner) -> None:
+    async def use(tts: Tts) -> None:
+        for marked in ("one <break time='5s'/> two", "[[h@'loU]]", "a\x01+50S b \x00 \ud800 c"):
+            pcm, words, _ = await say(tts, marked)
+            after = await say(tts, "plain words")
+            assert len(words) == len(marked.split())
+            assert 0 < len(pcm) < 5 * tts.sample_rate
+            assert 0.4 * tts.sample_rate < len(after[0]) < 1.2 * tts.sample_rate  # no setting was changed by it
 
-    samples, plain, words, rate = with_engine(engine, runner, use)
-    assert len(words) == len(marked.split())
-    assert 0 < samples < 5 * rate
-    assert 0.4 * rate < plain < 1.2 * rate  # no setting was changed by it
+    with_engine(engine, runner, use)
 
 
-@each_engine
-@each_time
-def test_closing_stops_the_engine_and_the_next_text_is_spoken(engine: Any, runner: Any) -> None:
+@each_streaming
+def test_closing_stops_the_engine_and_the_next_text_is_spoken(engine: Engine, runner: Runner) -> None:
     async def use(tts: Tts) -> int:
         stream = tts.synthesize("This is a long sentence that nobody wants to hear to its end. " * 20)
         first = await anext(stream)
@@ -165,9 +191,8 @@ def test_closing_stops_the_engine_and_the_next_text_is_spoken(engine: Any, runne
     assert with_engine(engine, runner, use) > 0
 
 
-@each_engine
-@each_time
-def test_cancelling_the_reader_leaves_a_working_engine(engine: Any, runner: Any) -> None:
+@each_streaming
+def test_cancelling_the_reader_leaves_a_working_engine(engine: Engine, runner: Runner) -> None:
     async def use(tts: Tts) -> int:
         task = asyncio.create_task(say(tts, "a long sentence, spoken to nobody at all " * 20))
         await asyncio.sleep(0)
@@ -180,9 +205,8 @@ def test_cancelling_the_reader_leaves_a_working_engine(engine: Any, runner: Any)
     assert with_engine(engine, runner, use) > 0
 
 
-@each_engine
-@each_time
-def test_sessions_at_once_each_get_their_own_text(engine: Any, runner: Any) -> None:
+@each_cancelled
+def test_sessions_at_once_each_get_their_own_text(engine: Engine, runner: Runner) -> None:
     texts = [f"session number {number} says {number}" for number in range(6)]
 
     async def use(tts: Tts) -> list[tuple[np.ndarray, list[SpokenWord], list[Speech]]]:
@@ -193,16 +217,16 @@ def test_sessions_at_once_each_get_their_own_text(engine: Any, runner: Any) -> N
         assert words[-1].end_sample == len(pcm)
 
 
-@each_engine
-def test_the_same_calls_give_the_same_audio_in_virtual_time(engine: Any) -> None:
+@each_virtual
+def test_the_same_calls_give_the_same_audio_in_virtual_time(engine: Engine) -> None:
     async def use(tts: Tts) -> list[bytes]:
         return [(await say(tts, text))[0].tobytes() for text in ("Good morning.", "It is 2026.", "Good morning.")]
 
     assert with_engine(engine, run_virtual, use) == with_engine(engine, run_virtual, use)
 
 
-@each_engine
-def test_synthesis_takes_no_virtual_time_to_speak_of(engine: Any) -> None:
+@each_virtual
+def test_synthesis_takes_no_virtual_time_to_speak_of(engine: Engine) -> None:
     async def use(tts: Tts) -> int:
         clock = Clock()
         await say(tts, "A sentence of some length, to be spoken.")
@@ -219,9 +243,56 @@ def test_an_unknown_voice_is_an_error_that_says_what_to_do() -> None:
         asyncio.run(main())
 
 
-def test_an_engine_that_was_not_started_says_so() -> None:
+@pytest.mark.parametrize("engine", [ESPEAK, PIPER], ids=["espeak", "piper"])
+def test_an_engine_that_was_not_started_says_so(engine: Engine) -> None:
     async def main() -> None:
-        await say(EspeakTts(TtsSettings(), Clock()), "hello")
+        await say(engine(Clock()), "hello")
 
     with pytest.raises(TtsError, match="start"):
         asyncio.run(main())
+
+
+@each_cancelled
+def test_nothing_comes_once_it_is_closed_and_nothing_is_left_behind(engine: Engine, runner: Runner) -> None:
+    """A thousand syntheses, each cancelled at another moment; the engine says the last one whole."""
+
+    async def cut_off(tts: Tts, steps: int) -> None:
+        heard: list[Speech] = []
+
+        async def read() -> None:
+            async for speech in tts.synthesize("A word, then another. And so on, and so forth."):
+                heard.append(speech)  # noqa: PERF401 - what came before the cut is kept
+
+        reader = asyncio.create_task(read())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait({reader})
+        assert reader.cancelled() or reader.exception() is None
+        before = len(heard)
+        await asyncio.sleep(0)
+        assert len(heard) == before
+
+    async def use(tts: Tts) -> tuple[tuple[int, int], tuple[int, int], int]:
+        for cycle in range(50):
+            await cut_off(tts, cycle % 13)
+        before = held(tts)
+        for cycle in range(1_000):
+            await cut_off(tts, cycle % 13)
+        return before, held(tts), len((await say(tts, "short"))[0])
+
+    (kib, threads), (kib_after, threads_after), samples = with_engine(engine, runner, use)
+    assert samples > 0
+    assert threads_after <= threads
+    assert kib_after < kib + 4_096
+
+
+def held(tts: Tts) -> tuple[int, int]:
+    """KiB of memory and threads, of this process and of the engine's."""
+    kib = threads = 0
+    for pid in (os.getpid(), getattr(tts, "pid", None)):
+        if pid is not None:
+            process = psutil.Process(pid)
+            kib += process.memory_info().rss // 1_024
+            threads += process.num_threads()
+    return kib, threads

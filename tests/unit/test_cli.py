@@ -62,6 +62,25 @@ def test_a_file_alone_prints_what_was_said(tmp_path: Path) -> None:
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [["t1", "you"], ["agent", "It's"]]
 
 
+def test_a_question_is_answered_by_piper(tmp_path: Path) -> None:
+    """With a fixture for a voice; the whole reply is synthesised, played, and heard to its last word."""
+    question = write_wav(tmp_path / "question.wav", speak("what time is it in tokyo right now"))
+    voice = Path(__file__).parents[1] / "fixtures" / "voice" / "tones.onnx"
+    overrides = ["--set", "tts.engine=piper", "--set", f"tts.model={voice}"]
+    done = runner.invoke(
+        main, ["file", str(question), "--timeline", "talk.jsonl", "--report", "report.json", *overrides]
+    )
+    assert done.exit_code == 0, done.output
+    entries = [json.loads(line) for line in Path("talk.jsonl").read_text().splitlines()]
+    chunks = [entry["payload"] for entry in entries if entry["type"] == "tts.chunk"]
+    assert chunks
+    assert not any(chunk["estimated"] for chunk in chunks)
+    for chunk in chunks:
+        assert len(chunk["words"]) == len(chunk["text"].split())
+    [turn] = json.loads(Path("report.json").read_text())["turns"]
+    assert turn["heard"] == " ".join(chunk["text"] for chunk in chunks)
+
+
 def test_telephone_audio_works_and_nothing_is_done_on_what_was_not_understood(tmp_path: Path) -> None:
     """8 kHz has half of the band that the recogniser was made for."""
     path = write_wav(tmp_path / "phone.wav", speak("set a timer for ten minutes", "awb", 8_000), 8_000, 2)

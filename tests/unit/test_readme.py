@@ -138,6 +138,22 @@ def test_a_brain_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert run_virtual(names())["brain"] == "parrot"
 
 
+def test_a_voice_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's example, as it stands, is loaded by name, speaks, and places its words."""
+    (tmp_path / "beeper.py").write_text(_example("class Beeper"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    overrides = ["tts.engine=beeper:Beeper", "timeline.store=memory", "brain.memory=:memory:"]
+
+    async def words() -> list[tuple[int, int, str]]:
+        text, said = "one or more words", App(load(None, {}, overrides).settings).engines.tts
+        found = [(speech.pcm.size, *speech.words) async for speech in said.synthesize(text, 2.0)]
+        return [(size, word.end_sample - word.start_sample, text[: word.text_end]) for size, word in found]
+
+    spoken = ["one", "one or", "one or more", "one or more words"]
+    assert run_virtual(words()) == [(1_200, 1_200, text) for text in spoken]
+
+
 def test_the_settings_that_it_shows_are_possible(tmp_path: Path) -> None:
     shown = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     assert shown

@@ -140,6 +140,7 @@ def test_the_envelope_holds_the_ids_and_the_payload_the_rest() -> None:
                 {"start_sample": 0, "end_sample": 4_000, "text_end": 2},
                 {"start_sample": 4_000, "end_sample": 9_000, "text_end": 9},
             ],
+            "estimated": False,
         },
     }
 

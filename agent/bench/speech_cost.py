@@ -1,0 +1,80 @@
+"""What an engine takes to speak: time to the first audio, and processor time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.app import App
+from agent.auto import available, present
+from agent.bench.machine import cpu_s
+from agent.clock import Clock
+from agent.settings import Settings, TimelineSettings
+from agent.speaking.port import Tts
+
+SENTENCES = ("What time is it in Tokyo?", "It is a quarter past nine in the evening there, and it rains a little.")
+SPEAK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechCost:
+    """`cpu_share`: processor seconds for a second of speech, its own process and its children taken together;
+    None where that cannot be told. `pcm`: what it said last."""
+
+    engine: str
+    first_ms: float
+    real_time_share: float
+    cpu_share: float | None
+    pcm: NDArray[np.int16]
+
+
+async def speech_cost(tts: Tts, clock: Clock, repeats: int, sentences: tuple[str, ...] = SENTENCES) -> SpeechCost:
+    """Say the sentences `repeats` times. The quickest first audio counts, and the processor time of all.
+
+    Raises `TtsError`, `TimeoutError`.
+    """
+    first_ms: list[float] = []
+    pieces: list[NDArray[np.int16]] = []
+    samples = 0
+    cpu_before_s, began_us = cpu_s(os.getpid()), clock.now_us()
+    async with asyncio.timeout(SPEAK_S):
+        for sentence in sentences * repeats:
+            asked_us, pieces = clock.now_us(), []
+            async for pcm in _audio(tts, sentence):
+                if not pieces:
+                    first_ms.append((clock.now_us() - asked_us) / 1_000)
+                pieces.append(pcm)
+                samples += pcm.size
+    seconds = max(samples / tts.sample_rate, 1e-9)
+    cpu_after_s = cpu_s(os.getpid())
+    known = cpu_before_s is not None and cpu_after_s is not None
+    cpu_share = (cpu_after_s - cpu_before_s) / seconds if known else None  # type: ignore[operator]
+    share = (clock.now_us() - began_us) / 1e6 / seconds
+    said = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+    return SpeechCost(tts.name, min(first_ms, default=0.0), share, cpu_share, said)
+
+
+async def speech_costs(settings: Settings, clock: Clock, repeats: int) -> list[SpeechCost]:
+    """Of each engine that is present, the best first. Raises `AgentError`, `TimeoutError`."""
+    found = []
+    for engine in available("tts", settings.tts.model, present(settings)):
+        changed = settings.tts.model_copy(update={"engine": engine})
+        private = {"tts": changed, "timeline": TimelineSettings(store="memory")}
+        tts = App(settings.model_copy(update=private)).engines.tts
+        await tts.start()
+        try:
+            found.append(await speech_cost(tts, clock, repeats))
+        finally:
+            await tts.close()
+    return found
+
+
+async def _audio(tts: Tts, text: str) -> AsyncIterator[NDArray[np.int16]]:
+    async for speech in tts.synthesize(text):
+        if speech.pcm.size:
+            yield speech.pcm
