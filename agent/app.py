@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from agent.auto import resolved
+from agent.belongings import Belongings
 from agent.clock import Clock
 from agent.conversation.events import ReminderDue, SessionForget
 from agent.errors import (
@@ -42,6 +43,7 @@ from agent.errors import (
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
+from agent.owners import LOCAL, NOBODY, owner_tokens
 from agent.parts import Parts
 from agent.recordings import Recordings
 from agent.retention import retain
@@ -52,13 +54,9 @@ from agent.speaking.port import Tts
 from agent.speaking.tts_espeak import EspeakTts
 from agent.thinking.brain_skills import SkillsBrain
 from agent.thinking.libraries import Libraries
-from agent.thinking.memory import Memory
 from agent.thinking.port import Brain
-from agent.thinking.timers import Timers
 from agent.thinking.tools.catalogue import builtin_tools, sentences
-from agent.thinking.tools.office import Office
 from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
-from agent.thinking.tools.preferences import SPEED
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.memory import MemoryStore
@@ -66,6 +64,7 @@ from agent.timeline.owner import ALONE, Owner, owner_beside
 from agent.timeline.reading import ended, read_all, read_kept
 from agent.timeline.sqlite import SqliteStore
 from agent.timeline.store import Store
+from agent.timeline.summary import Summary, summaries
 from agent.timeline.tenure import TTL_S, give_back
 from agent.transport.port import Call
 from agent.transport.session_token import TokenKey, key_in
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
+NOT_STORED = "this conversation is not stored any more"
 MAX_BREAKS = 3
 """As often as this a session may break off: something in it breaks the program."""
 CACHE = Path(".cache") / "voice-agent"
@@ -92,13 +92,13 @@ class App:
             log.info("%s", choice)
         self.settings = settings
         self.clock = Clock()
-        self.memory = Memory(settings.brain.memory)
-        self.timers = Timers(self.memory)
-        self.office = Office.of(settings.mail, settings.calendar, settings.brain.memory)
+        named = owner_tokens(settings.server.owner_tokens, settings.server.token)
+        self.owners = {name: Belongings(name, settings) for name in dict.fromkeys((LOCAL, *named))}
         self.store = _store(settings, self.clock)
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
-        self.engines = self._engines(cache, parts)
+        self._engines_of = self._engines(cache, parts)
+        self.engines = self._engines_of[LOCAL]
         self.sessions: dict[str, Session] = {}
         self._tables: dict[str, Table] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -112,15 +112,14 @@ class App:
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
 
-    def _engines(self, cache: Path, parts: Parts) -> Engines:
+    def _engines(self, cache: Path, parts: Parts) -> dict[str, Engines]:
+        """By owner: the same ones, with tools of their own."""
         settings, clock = self.settings, self.clock
         libraries = Libraries()
         _find_modules_here()
         plugged = [*plugged_tools(settings.brain.tools), *plugged_tools(parts.tools)]
-        builtin = builtin_tools(self.memory, self.timers, libraries, self.office, self._forget)
-        tools = without_duplicates(builtin, plugged)
         skills = skills_of(plugged)
-        known = sentences(people=self.office.contacts.names, own=skills)
+        known = sentences(people=self.owners[LOCAL].office.contacts.names, own=skills)
         own = partial(_engine, parts=parts, clock=clock)
         asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
         spare = SkillsBrain(libraries, skills)
@@ -133,8 +132,13 @@ class App:
             own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad), silero=lambda: _silero(settings.vad)
         )
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
-        asked = partial(self.memory.asked, SPEED)
-        return Engines(vad, asr, brain, tools, tts, self._speed, names, asked, fallback)
+
+        def of(own: Belongings) -> Engines:
+            builtin = builtin_tools(own.memory, own.timers, libraries, own.office, self._forget)
+            tools, speed = without_duplicates(builtin, plugged), partial(self._speed, own)
+            return Engines(vad, asr, brain, tools, tts, speed, names, own.speed_asked, fallback, own.memory.forget)
+
+        return {name: of(own) for name, own in self.owners.items()}
 
     def _language_model(self) -> Brain:
         from agent.thinking.brain_openai import OpenAiBrain  # the SDK takes its time to load
@@ -151,8 +155,8 @@ class App:
             raise ToolError("This conversation is not one that I can forget.", "not_found")
         session.post(SessionForget(source="tools"))
 
-    def _speed(self) -> float:
-        return float(self.memory.preference(SPEED, self.settings.tts.speed))
+    def _speed(self, own: Belongings) -> float:
+        return own.speed(self.settings.tts.speed)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────
 
@@ -165,20 +169,19 @@ class App:
             stack.push_async_callback(self.store.close)
             if self._telemetry is not None:
                 stack.push_async_callback(self._telemetry.close)
-            await self.memory.start()
-            if self.memory.problem:
-                log.warning("%s Notes, lists and timers do not work.", self.memory.problem)
-            stack.push_async_callback(self.memory.close)
-            stack.push_async_callback(self.office.close)
+            for own in self.owners.values():
+                await own.memory.start()
+                if own.memory.problem:
+                    log.warning("%s Notes, lists and timers do not work.", own.memory.problem)
+                stack.push_async_callback(own.memory.close)
+                stack.push_async_callback(own.office.close)
             for engine in _started(engines):
                 stack.push_async_callback(engine.close)
             await _start(engines)
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._chores = [
-                self._tasks.create_task(self._ring(), name="timers"),
-                self._tasks.create_task(
-                    retain(self.store, self.recordings, self._keep_days, self.clock), name="retention"
-                ),
+                *(self._tasks.create_task(self._ring(own), name="timers") for own in self.owners.values()),
+                self._tasks.create_task(self._retain(), name="retention"),
             ]
         except BaseException:
             await stack.aclose()
@@ -194,27 +197,39 @@ class App:
             await self.rest(session_id)
         await self._stack.aclose()
 
-    async def _ring(self) -> None:
-        """Let timers ring while there is somebody to hear them."""
+    async def _forget_answers(self, session_id: str) -> None:
+        """Erase what tools answered in a session that is deleted, whosever it was."""
+        for own in self.owners.values():
+            try:
+                await own.memory.forget(session_id)
+            except ToolError as error:
+                log.warning("what was answered in session %s is not erased: %s", session_id, error)
+
+    async def _retain(self) -> None:
+        await retain(self.store, self.recordings, self._keep_days, self.clock, self._forget_answers)
+
+    async def _ring(self, own: Belongings) -> None:
+        """Let an owner's timers ring while there is somebody of theirs to hear them."""
         while True:
-            while not self._attended():
+            while not self._attended(own.owner):
                 await self._change()
             async with asyncio.TaskGroup() as ringing:
-                task = ringing.create_task(self.timers.run(self.clock, self._remind))
-                while self._attended():
+                task = ringing.create_task(own.timers.run(self.clock, partial(self._remind, own.owner)))
+                while self._attended(own.owner):
                     await self._change()
                 task.cancel()
 
-    def _attended(self) -> list[Session]:
-        return [table.session for table in self._tables.values() if table]
+    def _attended(self, owner: str) -> list[Session]:
+        sessions = (table.session for table in self._tables.values() if table)
+        return [session for session in sessions if session.owner == owner]
 
     async def _change(self) -> None:
         """Wait until a session or a connection has come or gone."""
         self._changed.clear()
         await self._changed.wait()
 
-    def _remind(self, reminder_id: str, text: str) -> None:
-        for session in self._attended():
+    def _remind(self, owner: str, reminder_id: str, text: str) -> None:
+        for session in self._attended(owner):
             session.post(ReminderDue(source="timers", reminder_id=reminder_id, text=text))
 
     def token_key(self) -> TokenKey:
@@ -226,16 +241,19 @@ class App:
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────
 
-    async def open(self, session_id: str = "") -> Seat:
-        """A new session, its loops running. Raises `LimitReached` when there are too many, `StoreError`."""
+    async def open(self, session_id: str = "", *, owner: str = LOCAL) -> Seat:
+        """A new session of this owner, its loops running. Raises `LimitReached` when there are too many,
+        `StoreError`."""
         session_id = session_id or secrets.token_hex(12)
         async with self._room(session_id):
-            return await self._begin(session_id, [])
+            return await self._begin(session_id, [], owner)
 
-    async def join(self, session_id: str, *, wakes: bool = True) -> Seat:
-        """See `transport.port.Sessions.join`. Raises `SessionGone` for one that was ended or is not stored,
+    async def join(self, session_id: str, owner: str = LOCAL, *, wakes: bool = True) -> Seat:
+        """See `transport.port.Sessions.join`. Raises `SessionGone` for one that was ended or is not stored as theirs,
         `SessionHeld` for one that another process has, `SessionRests`, `LimitReached`, `StoreError`.
         """
+        if owner not in self.owners or await self._owner_of(session_id) != owner:
+            raise SessionGone(NOT_STORED)  # another's is no more than one that never was
         async with self._joining:  # two that come at once must not both take it from the store
             session, running = self.sessions.get(session_id), self._running.get(session_id)
             if session is not None and running is not None and not session.open:
@@ -244,46 +262,58 @@ class App:
             if lingering is not None:
                 lingering.cancel()
             table = self._tables.get(session_id)
-            seat = await self._take_up(session_id, wakes=wakes) if table is None else table.seat(wakes=wakes)
+            seat = await self._take_up(session_id, owner, wakes=wakes) if table is None else table.seat(wakes=wakes)
             self._changed.set()
             return seat
 
-    async def _take_up(self, session_id: str, *, wakes: bool) -> Seat:
+    async def _owner_of(self, session_id: str) -> str:
+        """Whose session it is, nobody's if there is none."""
+        if session_id in self.sessions:
+            return self.sessions[session_id].owner
+        stored = await self.store.session(session_id)
+        return NOBODY if stored is None else stored.user
+
+    async def _take_up(self, session_id: str, owner: str, *, wakes: bool) -> Seat:
         """Have a stored session go on from where its timeline ends."""
         if self._broke_off.count(session_id) >= MAX_BREAKS:
             raise SessionGone(f"this conversation broke off {MAX_BREAKS} times; the agent's log says why")
         stored = await read_kept(self.store, session_id)
         if not stored:
-            raise SessionGone("this conversation is not stored any more")
+            raise SessionGone(NOT_STORED)
         if ended(stored):
             raise SessionGone("this conversation was ended")  # without a trace of who asked for it
         if not wakes:
             raise SessionRests("nobody is in this conversation: it can be watched again once somebody is")
         async with self._room(session_id):
-            return await self._begin(session_id, stored)
+            return await self._begin(session_id, stored, owner)
+
+    async def summaries(self, owner: str, limit: int) -> list[Summary]:
+        """An owner's conversations, newest first. Raises `StoreError`."""
+        return await summaries(self.store, owner, limit, self.clock.wall())
 
     async def recorded(self, session_id: str) -> list[Entry]:
         """What is stored of a session, up to now; nothing if it is not known. Raises `StoreError`."""
         return await read_kept(self.store, session_id)
 
-    async def _begin(self, session_id: str, stored: list[Entry]) -> Seat:
+    async def _begin(self, session_id: str, stored: list[Entry], owner: str) -> Seat:
         """Hold a session, and have it go on behind its last entry; `stored` is what of it has been read."""
-        lease = await self._acquire(session_id)
+        lease = await self._acquire(session_id, owner)
         try:
             stored += await read_all(self.store, session_id, stored[-1].seq if stored else 0)
             if ended(stored):
                 raise SessionGone("this conversation was ended")
             recordings = self.recordings if self.settings.sessions.record else None
-            session = Session(session_id, self.engines, self.store, self.clock, self.settings, lease, recordings)
+            engines = self._engines_of[owner]
+            session = Session(session_id, engines, self.store, self.clock, self.settings, lease, recordings, owner)
             session.restore(stored)
         except BaseException:
             await give_back(self.store, lease)
             raise
         return await self.run(session)
 
-    async def _acquire(self, session_id: str) -> Lease:
+    async def _acquire(self, session_id: str, owner: str) -> Lease:
         try:
-            return await self.store.acquire(session_id, self._owner.name, TTL_S)
+            return await self.store.acquire(session_id, self._owner.name, TTL_S, owner)
         except HeldByOther as held:
             log.warning("%s", held)
             raise SessionHeld(

@@ -44,6 +44,7 @@ console = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; agent.toml here if there is one.")]
+OwnerOption = Annotated[str | None, typer.Option("--owner", help="Of this owner alone; local is who has no name.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="table.key=value; may be repeated.")]
 
 
@@ -177,6 +178,7 @@ main.add_typer(sessions, name="sessions")
 def sessions_(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="The older ones, too.")] = False,
+    owner: OwnerOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -184,7 +186,7 @@ def sessions_(
     from agent.sessions_command import list_sessions
 
     if context.invoked_subcommand is None:
-        asyncio.run(list_sessions(settings_of(config, overrides).settings, console, everything=everything))
+        asyncio.run(list_sessions(settings_of(config, overrides).settings, console, owner, everything=everything))
 
 
 @sessions.command()
@@ -192,26 +194,28 @@ def sessions_(
 def export(
     session: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
     out: Annotated[Path | None, typer.Option(help="The file; standard output if there is none.")] = None,
+    owner: OwnerOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Write a session as JSON lines, the form that `replay` reads."""
     from agent.sessions_command import export_session
 
-    asyncio.run(export_session(session, out, settings_of(config, overrides).settings))
+    asyncio.run(export_session(session, out, settings_of(config, overrides).settings, owner))
 
 
 @sessions.command()
 @clear_errors
 def link(
     session: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    owner: OwnerOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Print the address at which a running agent plays a session back; it is good for a day."""
     from agent.sessions_command import link_session
 
-    asyncio.run(link_session(session, settings_of(config, overrides).settings, console))
+    asyncio.run(link_session(session, settings_of(config, overrides).settings, console, owner))
 
 
 @sessions.command()
@@ -228,13 +232,14 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
 @clear_errors
 def delete(
     session: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    owner: OwnerOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Erase a session for good, its audio included."""
     from agent.sessions_command import delete_session
 
-    asyncio.run(delete_session(session, settings_of(config, overrides).settings, console))
+    asyncio.run(delete_session(session, settings_of(config, overrides).settings, console, owner))
 
 
 models = typer.Typer(help="Models to download: list, pull, remove and verify them.", invoke_without_command=True)

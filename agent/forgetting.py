@@ -2,7 +2,7 @@
 
     session.forget        somebody asks; until it is done, the timeline says that it is to be done
     session.forgotten     everything before is out of the conversation, which begins anew with this entry
-    (erased)              the store and the recordings hold nothing of it any more
+    (erased)              memory's answers, the store and the recordings hold nothing of it any more
 
 Each step outlives a crash: what was asked for, or is not yet erased, is so when the session is taken up again.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agent.conversation.events import Event, SessionForget, SessionForgotten
-from agent.errors import Indeterminate, StoreError, Unavailable
+from agent.errors import Indeterminate, StoreError, ToolError, Unavailable
 from agent.recorder import Recorder
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
@@ -24,15 +24,28 @@ from agent.timeline.store import Store
 log = logging.getLogger("agent")
 
 
-class Forgetting:
-    """One session's. Without a lease, which only a test has, nothing is erased."""
+async def no_answers(session_id: str) -> None:
+    """The tools keep none."""
 
-    def __init__(self, timeline: Timeline, store: Store, lease: Lease | None, recorder: Recorder | None) -> None:
+
+class Forgetting:
+    """One session's. Without a lease, which only a test has, nothing is erased. `answers` erases what the tools
+    have kept of theirs."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        store: Store,
+        lease: Lease | None,
+        recorder: Recorder | None,
+        answers: Callable[[str], Awaitable[None]] = no_answers,
+    ) -> None:
         self.asked = False
         self._timeline = timeline
         self._store = store
         self._lease = lease
         self._recorder = recorder
+        self._answers = answers
         self._through = 0
         self._erased = 0
         self._news = asyncio.Event()
@@ -73,15 +86,27 @@ class Forgetting:
         while self._lease is not None and self._erased < (through := self._through):
             await self._timeline.durable(through + 1)
             try:
-                await self._store.forget(self._lease, through)
+                await self._erase_answers()
+                await self._store.forget(self._lease, through)  # last: with it, it is done
                 self._erased = through
             except (Unavailable, Indeterminate):
                 await asyncio.sleep(RETRY_S)
+
+    async def _erase_answers(self) -> None:
+        """A memory that is busy is asked again; one that cannot be written keeps nobody else from forgetting."""
+        try:
+            await self._answers(self._timeline.session_id)
+        except ToolError as error:
+            if error.error_class == "timeout":
+                raise Unavailable(str(error)) from error
+            log.warning("session %s: what its tools answered is not erased: %s", self._timeline.session_id, error)
 
     async def finish_within(self, timeout_s: float) -> None:
         """The session ends: erase it, or leave it to whoever takes the session up."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self.finish()
+                if self._through:
+                    await self._erase_answers()  # also of an action that has ended since
         except (StoreError, TimeoutError) as error:
             log.warning("session %s: what was forgotten is not erased yet: %s", self._timeline.session_id, error)

@@ -19,6 +19,7 @@ from agent.clock import run_virtual
 from agent.config.load import DEFAULT, Loaded
 from agent.conversation.events import Json
 from agent.errors import AudioError, EngineError
+from agent.owners import LOCAL
 from agent.parts import Parts
 from agent.settings import Settings
 from agent.show import show_transcript
@@ -106,7 +107,7 @@ async def _converse(
             time_zone=time_zone,
             progress=lambda share: progress.update(task, completed=share),
         )
-        pending: list[Json] = [timer.to_json() for timer in app.timers.pending()]
+        pending: list[Json] = [timer.to_json() for timer in app.owners[LOCAL].timers.pending()]
         await app.close(call.session_id, "files done")
         return recording, call.session.timeline.window(), pending, app.engines.names
 

@@ -90,7 +90,7 @@ async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | 
             save=keep,
             engines=app.engines.names,
             key=app.token_key(),
-            archive=Archive(app.recorded, app.recordings),
+            archive=Archive(app.recorded, app.recordings, app.summaries),
         )
 
         def ready(url: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -46,11 +46,12 @@ from agent.conversation.events import (
 from agent.conversation.message import Message
 from agent.conversation.policy import Policy
 from agent.errors import LimitReached, SettingsError
-from agent.forgetting import Forgetting
+from agent.forgetting import Forgetting, no_answers
 from agent.hearing.bystander import Bystander
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Asr, Vad
 from agent.holdback import Holdback, not_begun
+from agent.owners import LOCAL
 from agent.recorder import Recorder
 from agent.recordings import Recordings
 from agent.settings import Settings
@@ -88,6 +89,8 @@ class Engines:
     """When that was asked for, if it ever was."""
     fallback: Brain | None = None
     """Answers while the brain fails."""
+    forget: Callable[[str], Awaitable[None]] = no_answers
+    """Erases what the tools have kept of what they answered in a session. Raises `ToolError`."""
 
 
 class Session:
@@ -105,8 +108,10 @@ class Session:
         settings: Settings,
         lease: Lease | None = None,
         recordings: Recordings | None = None,
+        owner: str = LOCAL,
     ) -> None:
         self.session_id = session_id
+        self.owner = owner
         self.settings = settings
         self.ready = asyncio.Event()
         self.timeline = Timeline(session_id, clock.wall(), store, settings.limits.memory_events, lease)
@@ -132,7 +137,7 @@ class Session:
         """Whose start was lost with the process that this one takes the place of."""
         self._attendance = Attendance()
         self._recorder = Recorder(recordings, session_id, clock, self._now_us) if recordings is not None else None
-        self._forgetting = Forgetting(self.timeline, store, lease, self._recorder)
+        self._forgetting = Forgetting(self.timeline, store, lease, self._recorder, engines.forget)
         self._user: DeviceJoined | None = None
         self._set_speed: tuple[float, datetime] | None = None
         """The speed set in this conversation, and when."""
@@ -346,7 +351,7 @@ class Session:
             zone_name, zone = "UTC", ZoneInfo("UTC")
         locale = self._user.locale if self._user and self._user.locale else "en-US"
         now = self._clock.wall().astimezone(zone)
-        return UserContext(now, time_zone=zone_name, locale=locale, speed=self._speed())
+        return UserContext(now, zone_name, locale, speed=self._speed(), owner=self.owner)
 
     def _resolve(self, event_ids: Sequence[str]) -> list[Message]:
         return messages(self.timeline.get, event_ids)

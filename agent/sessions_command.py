@@ -11,14 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.clock import utc_now
-from agent.errors import HeldByOther, StoreError
+from agent.errors import HeldByOther, StoreError, ToolError
+from agent.owners import LOCAL, own_file
 from agent.recordings import Recordings
 from agent.settings import Settings
 from agent.stored import ALL, named, stored_timelines
+from agent.thinking.memory import Memory
 from agent.timeline.export import jsonl
 from agent.timeline.owner import owner_beside
-from agent.timeline.projections.transcript import transcript
-from agent.timeline.store import Store, StoredSession
+from agent.timeline.store import StoredSession
+from agent.timeline.summary import first_words
 from agent.transport.session_token import key_in
 
 SHOWN = 50
@@ -27,13 +29,17 @@ DELETE_TTL_S = 30.0
 LINK_S = 86_400.0
 
 
-async def list_sessions(settings: Settings, console: Console, *, everything: bool = False) -> None:
-    """What is stored, newest first, and who holds it. Raises `StoreError`."""
+async def list_sessions(
+    settings: Settings, console: Console, owner: str | None = None, *, everything: bool = False
+) -> None:
+    """What is stored, of everybody or of one owner, newest first, and who holds it. Raises `StoreError`."""
     recordings = Recordings.beside(settings.timeline.path)
     async with stored_timelines(settings.timeline) as store:
-        stored = await store.sessions(ALL)
+        stored = await store.sessions(ALL, user=owner)
         shown = stored if everything else stored[:SHOWN]
-        table = Table("session", "begun", "entries", "audio", "", "first words", box=None, pad_edge=False)
+        several = any(one.user != LOCAL for one in stored)
+        columns = ["session", "begun", "entries", "audio", "", *(["owner"] if several else []), "first words"]
+        table = Table(*columns, box=None, pad_edge=False)
         for column in table.columns:  # whole but for what was said, which is cut to what room there is
             column.no_wrap = True
         for column, width in zip(table.columns, (_longest(shown), 16, 7, 7), strict=False):
@@ -46,17 +52,19 @@ async def list_sessions(settings: Settings, console: Console, *, everything: boo
                 str(one.last_seq - one.first_seq + 1),
                 f"{timedelta(seconds=round(audio_s))}" if audio_s else "–",
                 "held" if one.held(utc_now()) else "",
-                await _first_words(store, one),
+                *([one.user] if several else []),
+                _shortened(await first_words(store, one)),
             )
-    console.print(table if stored else f"No session is stored in {settings.timeline.path}.")
+    of_whom = f" of {owner}" if owner else ""
+    console.print(table if stored else f"No session{of_whom} is stored in {settings.timeline.path}.")
     if len(shown) < len(stored):
         console.print(f"{len(stored) - len(shown)} older ones: --all shows them.")
 
 
-async def export_session(name: str, out: Path | None, settings: Settings) -> None:
+async def export_session(name: str, out: Path | None, settings: Settings, owner: str | None = None) -> None:
     """The entries of a session as JSON lines, to a file or to standard output. Raises `StoreError`."""
     async with stored_timelines(settings.timeline) as store:
-        found = await named(store, name)
+        found = await named(store, name, owner)
         try:
             target = sys.stdout if out is None else out.open("w", encoding="utf-8")
             try:
@@ -82,33 +90,51 @@ async def check_sessions(settings: Settings, console: Console) -> bool:
     return not complaints
 
 
-async def delete_session(name: str, settings: Settings, console: Console) -> None:
-    """Erase a session, its audio included. Raises `StoreError` for one that a running agent holds."""
+async def delete_session(name: str, settings: Settings, console: Console, owner: str | None = None) -> None:
+    """Erase a session, its audio and what was answered in it included. Raises `StoreError` for one that a running
+    agent holds."""
     async with stored_timelines(settings.timeline) as store:
-        found = await named(store, name)
-        owner = owner_beside(settings.timeline.path)
+        found = await named(store, name, owner)
+        holder = owner_beside(settings.timeline.path)
         try:
             # Held here, nobody can take it up while it goes.
-            await store.acquire(found.session_id, owner.name, DELETE_TTL_S)
+            await store.acquire(found.session_id, holder.name, DELETE_TTL_S)
             await store.delete(found.session_id)
         except HeldByOther:
             raise StoreError(
                 f"session {found.session_id} is held by a running agent: hang up there, or stop that agent"
             ) from None
         finally:
-            owner.close()
+            holder.close()
+    await _forget_answers(found, settings)
     had_audio = Recordings.beside(settings.timeline.path).delete(found.session_id)
     console.print(f"Deleted {found.session_id}{' and its audio' if had_audio else ''}.", highlight=False)
 
 
-async def link_session(name: str, settings: Settings, console: Console) -> None:
-    """Print where a running agent plays a session back, with a token to watch it for a day. Raises `StoreError`."""
+async def _forget_answers(session: StoredSession, settings: Settings) -> None:
+    """Erase what tools answered in it. Raises `StoreError`."""
+    path = own_file(settings.brain.memory, session.user)
+    if not path.is_file():
+        return
+    memory = Memory(path)
+    await memory.start()
+    try:
+        await memory.forget(session.session_id)
+    except ToolError as error:
+        raise StoreError(f"{path}: what was answered in {session.session_id} is not erased: {error}") from error
+    finally:
+        await memory.close()
+
+
+async def link_session(name: str, settings: Settings, console: Console, owner: str | None = None) -> None:
+    """Print where a running agent plays a session back, with a token to watch it for a day and nothing else. Raises
+    `StoreError`."""
     async with stored_timelines(settings.timeline) as store:
-        found = await named(store, name)
+        found = await named(store, name, owner)
     key = key_in(settings.timeline.path.with_name(f"{settings.timeline.path.name}.key"))
-    secrets = {"session_token": key.issue(found.session_id, utc_now().timestamp(), LINK_S, "w")}
-    if settings.server.token:
-        secrets["token"] = settings.server.token
+    now_s = utc_now().timestamp()
+    own = key.check(key.issue(found.session_id, now_s, LINK_S, owner=found.user), now_s)
+    secrets = {"session_token": key.mint(own, ["watch"], now_s, LINK_S)}
     host = f"http://localhost:{settings.server.port}"
     url = f"{host}/replay.html?session={found.session_id}#{urlencode(secrets)}"
     console.print(url, soft_wrap=True, highlight=False, markup=False)
@@ -122,8 +148,5 @@ def _minute(ts: str) -> str:
     return ts[:16].replace("T", " ")
 
 
-async def _first_words(store: Store, one: StoredSession) -> str:
-    """What the user said first, shortened; empty when nothing was said early on."""
-    turns = transcript(await store.read(one.session_id, one.first_seq - 1))
-    said = next((str(turn["user"]) for turn in turns if turn["user"]), "")
+def _shortened(said: str) -> str:
     return said if len(said) <= FIRST_WORDS else said[: FIRST_WORDS - 1] + "…"

@@ -25,7 +25,9 @@ class Server(_Table):
     port: Annotated[int, Field(ge=0, le=65535)] = 8700
     """0 takes a free port and prints it."""
     token: str = ""
-    """Needed to connect when `host` is not a loopback address."""
+    """Needed to connect when `host` is not a loopback address. Who has it is the owner `local`."""
+    owner_tokens: tuple[str, ...] = ()
+    """Further owners, each as "name = token": whoever has the token has conversations and a memory of their own."""
     origins: tuple[str, ...] = ()
     """Further page origins that may connect; the server's own always may."""
     ice_servers: tuple[str, ...] = ()

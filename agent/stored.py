@@ -31,12 +31,12 @@ async def stored_timelines(timeline: TimelineSettings) -> AsyncIterator[Store]:
         await store.close()
 
 
-async def named(store: Store, name: str) -> StoredSession:
-    """The session of this id, or the one whose id begins with it. Raises `StoreError`."""
+async def named(store: Store, name: str, owner: str | None = None) -> StoredSession:
+    """The session of this id, or the one whose id begins with it, of everybody or of one owner. Raises `StoreError`."""
     found = await store.session(name)
-    if found is not None:
+    if found is not None and owner in (None, found.user):
         return found
-    stored = await store.sessions(ALL)
+    stored = await store.sessions(ALL, user=owner)
     near = [one for one in stored if one.session_id.startswith(name)]
     if len(near) == 1 and name:
         return near[0]

@@ -95,6 +95,8 @@ const view = new View({
   done: () => call?.send('control.done'),
   confirm: (action_id, accept) => call?.send('control.confirm', { action_id, accept }),
   link: () => server.link(membership.kept.sessionId, membership.kept.token),
+  earlier: { ask: () => server.earlier(), replay: (one) => server.replay(one.session_id, one.token),
+    resume: ({ token }) => void (membership.join(token), dispatch(local('snapshot')), connect(true)) },
   focus: () => call?.send('control.focus'),
   stop,
   mute: () => (state.microphone.state === 'on' ? setMuted(!state.muted) : void openMicrophone(microphone.deviceId)),
@@ -223,10 +225,7 @@ function hello(told, config) {
   membership.keep({ microphone: false });
 }
 
-function linkReplay() {
-  const secrets = new URLSearchParams({ session_token: membership.kept.token, ...(server.token && { token: server.token }) });
-  view.replay(`replay.html?session=${membership.kept.sessionId}#${secrets}`);
-}
+const linkReplay = () => view.replay(server.replay(membership.kept.sessionId, membership.kept.token));
 
 /** The connection is gone, the person is not. @param {string} message */
 function lost(message) {

@@ -19,6 +19,7 @@ import { serverError, unreachable } from './wire.js';
 const CONFIG_MS = 5_000;
 const PROBE_MS = 1_000;
 const LINK_S = 600;
+const LISTED = 50;
 
 const TABLES = /** @type {const} */ (['browser', 'vad', 'endpointing', 'interruption', 'tts']);
 
@@ -68,6 +69,22 @@ export class Server {
     } catch (error) {
       return error instanceof TypeError;
     }
+  }
+
+  /** The conversations of who opened this page, newest first, but for those in which nothing was said.
+   * @returns {Promise<import('./view_earlier.js').Earlier[]>} rejects with a ServerError */
+  async earlier() {
+    const signal = AbortSignal.timeout(CONFIG_MS);
+    const response = await fetch(this.url(`sessions?limit=${LISTED}`), { headers: this.headers(), cache: 'no-store', signal }).catch(unreachable);
+    if (!response.ok) throw await serverError(response);
+    const { sessions } = await response.json();
+    return sessions.filter((/** @type {import('./view_earlier.js').Earlier} */ { words }) => words);
+  }
+
+  /** Where a conversation is played back. @param {string} sessionId @param {string} sessionToken */
+  replay(sessionId, sessionToken) {
+    const secrets = new URLSearchParams({ session_token: sessionToken, ...(this.token && { token: this.token }) });
+    return `replay.html?session=${sessionId}#${secrets}`;
   }
 
   /** A link to this page that brings another device into this one conversation. @param {string} sessionId @param {string} sessionToken

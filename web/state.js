@@ -219,7 +219,7 @@ function reduceLocal(state, type, payload) {
     case 'lost':
       return { ...state, lost: state.sessionId !== '' };
     case 'snapshot':
-      return { ...state, sessionId: '', lost: false, transcript: emptyTranscript() };
+      return { ...state, sessionId: '', seq: 0, lost: false, transcript: emptyTranscript() };
     case 'device':
       return { ...state, deviceId: payload.id, scopes: payload.scopes ?? ALL_SCOPES };
     case 'microphone':

@@ -7,6 +7,7 @@ import { FiguresView } from './view_figures.js';
 import { LatencyView, TimelineView } from './view_panel.js';
 import { ProposalView } from './view_proposal.js';
 import { DevicesView } from './view_devices.js';
+import { EarlierView } from './view_earlier.js';
 import { LinkView } from './view_link.js';
 import { SettingsView } from './view_settings.js';
 import { TranscriptView } from './view_transcript.js';
@@ -23,6 +24,7 @@ import { TranscriptView } from './view_transcript.js';
  * @property {(actionId: string, accept: boolean) => void} confirm the card of a proposed action
  * @property {() => void} focus talk and listen on this device
  * @property {() => Promise<import('./view_link.js').Link>} link to this conversation, for another device
+ * @property {import('./view_earlier.js').Handlers} earlier conversations
  * @property {() => void} stop
  * @property {() => void} mute
  * @property {(text: string) => void} say
@@ -53,6 +55,7 @@ export class View {
     this.proposal = new ProposalView((actionId, accept) => handlers.confirm(actionId, accept));
     this.devicesHere = new DevicesView(() => handlers.focus());
     this.link = new LinkView(handlers.link);
+    this.earlier = new EarlierView(handlers.earlier);
     this.timeline = new TimelineView();
     this.latency = new LatencyView();
     this.figures = new FiguresView();

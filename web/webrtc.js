@@ -154,6 +154,6 @@ export class WebRtcLink {
   /** Tell the agent; while the offer is on its way there is no call yet that could be named. */
   release() {
     const location = this.location && `${this.location}${this.forGood ? '' : '?resume=true'}`;
-    if (location) fetch(location, { method: 'DELETE', keepalive: true, headers: this.server.headers() }).catch(() => undefined);
+    if (location) fetch(location, { method: 'DELETE', keepalive: true, headers: this.server.headers(this.server.wish()) }).catch(() => undefined);
   }
 }

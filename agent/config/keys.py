@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agent.settings import Settings
 
-_SECRET_ENDINGS = ("token", "key", "password", "secret")
+_SECRET_ENDINGS = ("token", "tokens", "key", "password", "secret")
 
 
 @dataclass(frozen=True, slots=True)

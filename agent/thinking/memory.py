@@ -2,8 +2,8 @@
 
 One SQLite file, written only by tools when they run, one transaction per write, by one thread
 of its own. Every write carries an idempotency key; a key seen before returns the first answer
-and does nothing. A file that cannot be used is a `problem` that every tool's preflight reports;
-the agent itself still works.
+and does nothing, also once that answer was forgotten. A file that cannot be used is a `problem` that every
+tool's preflight reports; the agent itself still works.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 KEPT_KEYS = 10_000
 """Idempotency keys remembered; older ones are forgotten."""
+FORGOTTEN = ""
+"""In the place of an answer."""
 BUSY_TIMEOUT_S = 2.0
 VERSION = 1
 
@@ -87,6 +89,11 @@ class Memory:
         """Run `work` in one transaction, once per non-empty key. Raises `ToolError`; then nothing is kept."""
         return await self._in_thread(lambda: self._guarded(lambda db: self._once(db, key, work)))
 
+    async def forget(self, session_id: str) -> None:
+        """Erase what was answered in a session, and of lists and timers what is over, so that the words are not in
+        the file any more. The keys stay. Raises `ToolError`."""
+        await self._in_thread(lambda: self._guarded(lambda db: _erase(db, session_id)))
+
     async def check(self) -> str:
         """A preflight: why memory cannot be written, or empty."""
         if self.problem:
@@ -121,6 +128,7 @@ class Memory:
                 "another file."
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")
             db.executescript(_SCHEMA)
             if "asked" not in [row[1] for row in db.execute("PRAGMA table_info(preferences)")]:
                 db.execute("ALTER TABLE preferences ADD COLUMN asked TEXT NOT NULL DEFAULT ''")
@@ -163,6 +171,8 @@ class Memory:
             seen = db.execute("SELECT answer FROM done WHERE key = ?", (key,)).fetchone() if key else None
             if seen is not None:
                 db.execute("ROLLBACK")
+                if seen[0] == FORGOTTEN:
+                    raise ToolError("That was done before, and what came of it is forgotten.", "unknown")
                 answer: Json = json.loads(seen[0])
                 return answer
             answer = work(db)
@@ -181,3 +191,19 @@ def _put_preference(db: sqlite3.Connection, name: str, value: Json, asked: str) 
     row = (name, json.dumps(value), asked)
     db.execute("INSERT OR REPLACE INTO preferences (name, value, asked) VALUES (?, ?, ?)", row)
     return value
+
+
+def _erase(db: sqlite3.Connection, session_id: str) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        of_session = f":{session_id}:"  # as it stands in every key of its actions
+        db.execute("UPDATE done SET answer = ? WHERE instr(key, ?) > 0", (FORGOTTEN, of_session))
+        db.execute("DELETE FROM items WHERE done = 1")
+        db.execute("DELETE FROM timers WHERE state IN ('rung', 'cancelled')")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    # Another process that reads holds the log back; then the next one that forgets empties it.
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -10,17 +10,19 @@ from typing import Literal, Protocol, runtime_checkable
 from agent.conversation.events import Effect, Json
 from agent.conversation.events import Usage as Usage
 from agent.conversation.message import Message as Message
+from agent.owners import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
     """What is known of the user. `now` is aware, in the user's zone. `speed`: at which the agent speaks to them, 1.0
-    is the voice's own; None where nothing but their preference says so."""
+    is the voice's own; None where nothing but their preference says so. `owner`: whose conversation it is."""
 
     now: datetime
     time_zone: str = "UTC"
     locale: str = "en-US"
     speed: float | None = None
+    owner: str = LOCAL
 
 
 @dataclass(frozen=True, slots=True)

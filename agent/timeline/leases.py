@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from agent.conversation.events import OwnerChanged
 from agent.errors import Fenced, HeldByOther, SeqConflict, StoreError
+from agent.owners import LOCAL
 from agent.timeline.entry import Entry
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,7 +62,7 @@ class SessionRow:
     epoch: int = 0
     owner: str = ""
     """Who holds the lease, or held it until it ran out; empty when it was given back."""
-    user: str = ""
+    user: str = LOCAL
     """Whose conversation it is."""
     ttl_us: int = 0
     expires_us: int = 0
@@ -115,7 +116,7 @@ def granted(row: SessionRow, owner: str, ttl_s: float, user: str, now: datetime)
         row,
         epoch=row.epoch + 1,
         owner=owner,
-        user=row.user or user,
+        user=row.user if row.last_seq else user,
         ttl_us=ttl_us,
         expires_us=unix_us(now) + ttl_us,
     )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from agent.clock import Clock
 from agent.conversation.events import Json
 from agent.errors import StoreError
+from agent.owners import LOCAL
 from agent.timeline import leases
 from agent.timeline.batch import Known, admitted, check_readable, check_transition, known_entry, session_of
 from agent.timeline.entry import Entry
@@ -93,7 +94,7 @@ class MemoryStore:
 
     # ── leases ───────────────────────────────────────────────────────────────────────────
 
-    async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = "") -> Lease:
+    async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = LOCAL) -> Lease:
         """See `Store.acquire`."""
         session, now = self._find(session_id), self._now()
         row = leases.granted(session.row, owner, ttl_s, user, now)

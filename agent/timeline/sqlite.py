@@ -15,6 +15,7 @@ from typing import TypeVar
 from agent.clock import Clock
 from agent.conversation.events import Json
 from agent.errors import Indeterminate, StoreError, Unavailable
+from agent.owners import LOCAL
 from agent.timeline import sqlite_reads, sqlite_writes
 from agent.timeline.batch import session_of
 from agent.timeline.entry import Entry
@@ -91,7 +92,7 @@ class SqliteStore:
 
     # ── leases ───────────────────────────────────────────────────────────────────────────
 
-    async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = "") -> Lease:
+    async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = LOCAL) -> Lease:
         """See `Store.acquire`."""
         now = self._now()
         return await self._write(session_id, lambda to: sqlite_writes.acquire(to, session_id, owner, ttl_s, user, now))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agent.errors import StoreError, Unavailable
 
-SCHEMA_VERSION = 2
-"""`PRAGMA user_version` of a file of this schema; 0 is an empty file, 1 is brought up to date."""
+SCHEMA_VERSION = 3
+"""`PRAGMA user_version` of a file of this schema; 0 is an empty file, 1 and 2 are brought up to date."""
 
 _APPLICATION_ID = 0x766F6963
 """`PRAGMA application_id`: "voic", so that another program's database is told apart."""
@@ -43,7 +43,7 @@ CREATE TABLE sessions (
     last_seq INTEGER NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 0,
     owner TEXT NOT NULL DEFAULT '',
-    user TEXT NOT NULL DEFAULT '',
+    user TEXT NOT NULL DEFAULT 'local',
     ttl_us INTEGER NOT NULL DEFAULT 0,
     expires_us INTEGER NOT NULL DEFAULT 0,
     deleted INTEGER NOT NULL DEFAULT 0
@@ -82,6 +82,9 @@ SELECT session_id, ts, (SELECT ts FROM entries WHERE session_id = first.session_
 FROM entries AS first WHERE seq = 1;
 DROP INDEX sessions_by_time;
 """
+
+_FROM_2 = "UPDATE sessions SET user = 'local' WHERE user = ''"
+"""Before, whose a session was, was not said."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -132,6 +135,8 @@ def _prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
         _run(connection, _ENTRIES + _BESIDE_ENTRIES)
     elif (version, program) == (1, _APPLICATION_ID):
         _run(connection, _BESIDE_ENTRIES + _FROM_1)
+    elif (version, program) == (2, _APPLICATION_ID):
+        _run(connection, _FROM_2)
     elif program != _APPLICATION_ID:
         raise StoreError(f"{path} is another program's database: set timeline.path to another file")
     elif version != SCHEMA_VERSION:

@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Protocol
 
 from agent.conversation.events import Json
+from agent.owners import LOCAL
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease, unix_us
 
@@ -36,8 +37,8 @@ class StoredSession:
     """Above 1 once it was truncated."""
     owner: str = ""
     """Who holds its lease, or held it last without giving it back."""
-    user: str = ""
-    """Whose conversation it is, as far as the first owner who knew has said."""
+    user: str = LOCAL
+    """Whose conversation it is: as its first lease said, whoever takes it up later."""
     touched: str = field(default="", compare=False)
     """When its last entry was made. UTC, ISO-8601."""
     expires_us: int = field(default=0, compare=False)
@@ -105,7 +106,7 @@ class Store(Protocol):
         `SeqConflict` when the session has not come to `after`: the reader saw what was never stored."""
         ...
 
-    async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = "") -> Lease:
+    async def acquire(self, session_id: str, owner: str, ttl_s: float, user: str = LOCAL) -> Lease:
         """Raise the epoch, append `owner.changed`, and hold the session for `ttl_s` from now.
         Raises `HeldByOther`, and `Fenced` for a deleted session."""
         ...

@@ -26,10 +26,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from agent.errors import SessionGone, WireError
+from agent.errors import SessionGone, TokenRefused, WireError
+from agent.owners import LOCAL
 from agent.transport.notices import Hello, Resume
 from agent.transport.port import Call, Sessions
-from agent.transport.session_token import Grant, TokenKey
+from agent.transport.session_token import FOREIGN, Grant, TokenKey
 from agent.transport.user_agent import name_of
 
 TOKEN, SEEN, DEVICE_ID, SOUND = "Session-Token", "Session-Seen", "Device-Id", "Device-Sound"
@@ -51,13 +52,14 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a device asks for; as it is by default, a new session."""
+    """What a device asks for; as it is by default, a new session. `owner`: who asks, nobody for a guest."""
 
     grant: Grant | None = None
     epoch: int = 0
     seen: int = 0
     device_id: str = ""
     traits: Traits = Traits()
+    owner: str = LOCAL
 
     @property
     def session_id(self) -> str:
@@ -98,8 +100,9 @@ class Arrival:
         )
 
 
-def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float) -> Wish:
-    """From headers or a query. Raises `TokenRefused`, `WireError`."""
+def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float, owner: str = LOCAL) -> Wish:
+    """From headers or a query. Raises `TokenRefused`, also for another owner's session token that was not minted for
+    somebody else, and `WireError`."""
     token, seen, device_id = (
         given.get(name, "") or given.get(name.lower().replace("-", "_"), "") for name in (TOKEN, SEEN, DEVICE_ID)
     )
@@ -110,11 +113,13 @@ def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float) -> Wish:
     if form is None:
         raise WireError("Session-Seen must be EPOCH:SEQ, like 0:17")
     if not token:
-        return Wish(device_id=device_id, traits=traits)
+        return Wish(device_id=device_id, traits=traits, owner=owner)
     grant = key.check(token, now_s)
+    if not grant.minted and grant.owner != owner:
+        raise TokenRefused(FOREIGN)
     if device_id and grant.minted:  # a name of its holder's own, under which no other token's device can be put out
         device_id = f"{grant.name.rpartition('-')[2]}-{device_id}"
-    return Wish(grant, int(form[1]), int(form[2]), device_id, traits)
+    return Wish(grant, int(form[1]), int(form[2]), device_id, traits, owner)
 
 
 def _traits_of(given: Mapping[str, str]) -> Traits:
@@ -133,18 +138,19 @@ Welcome = Callable[[], Awaitable[Arrival]]
 async def arrive(sessions: Sessions, wish: Wish) -> Arrival:
     """Raises `LimitReached`, `SessionGone`, `SessionHeld`, `SessionRests`, `StoreError`."""
     if wish.grant is None:
-        return Arrival(await sessions.open(), device_id=wish.device_id, traits=wish.traits)
+        return Arrival(await sessions.open(owner=wish.owner), device_id=wish.device_id, traits=wish.traits)
     try:
         return await come_back(sessions, wish, wish.grant)
     except SessionGone as gone:
         if wish.grant.minted:
             raise
-        return Arrival(await sessions.open(), "failed", str(gone), 0, wish.device_id, traits=wish.traits)
+        call = await sessions.open(owner=wish.owner)
+        return Arrival(call, "failed", str(gone), 0, wish.device_id, traits=wish.traits)
 
 
 async def come_back(sessions: Sessions, wish: Wish, grant: Grant) -> Arrival:
     """To the session of the grant, or not at all. Raises as `arrive`."""
-    call = await sessions.join(grant.session_id, wakes=grant.talks)
+    call = await sessions.join(grant.session_id, grant.owner, wakes=grant.talks)
     if call.continues(wish.epoch, wish.seen):
         return Arrival(call, "resumed", "", wish.seen, wish.device_id, traits=wish.traits, grant=grant)
     reason = "some of what this page shows was lost when the agent stopped"

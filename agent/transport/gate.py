@@ -2,13 +2,13 @@
 
 A page of another origin must not reach a voice agent on the reader's own machine: neither by
 a form or a fetch (the Origin is checked) nor under a name of its own that resolves to
-127.0.0.1 (DNS rebinding; the Host is checked). Where a token is set, everything but the page's files
-needs it; a session token that was minted for somebody else does instead for what concerns its session.
+127.0.0.1 (DNS rebinding; the Host is checked). Where owners have tokens, everything but the page's files
+needs one; a session token that was minted for somebody else does instead for what concerns its session. Whose
+token it was, the handlers find as `request.state.owner`.
 """
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import json
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.owners import NOBODY, owner_of, owner_tokens
 from agent.settings import Server
 
 GUARDED = (
@@ -92,10 +93,10 @@ def judge(
         return Refusal(
             403, "origin", f"pages of {origin[:100]!r} may not use this server; server.origins lists those that may"
         )
-    if not server.token or method == "OPTIONS" or not any(_below(path, prefix) for prefix in GUARDED):
+    if method == "OPTIONS" or not any(_below(path, prefix) for prefix in GUARDED):
         return None
     visits = any(_below(path, prefix) for prefix in VISITED) and guest(_session_token(query, headers))
-    if visits or _has_token(query, headers, server.token):
+    if visits or asker(query, headers, server) != NOBODY:
         return None
     return Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
 
@@ -119,11 +120,12 @@ def _known_origin(origin: str, host: str, server: Server) -> bool:
     return same or origin.lower() in {known.lower().rstrip("/") for known in server.origins}
 
 
-def _has_token(query: str, headers: Headers, token: str) -> bool:
+def asker(query: str, headers: Headers, server: Server) -> str:
+    """The owner who asks, `NOBODY` if no token says. Raises `ValueError` for a query with too many fields."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     offered = [given.strip()] if scheme.lower() == "bearer" else []
     offered += parse_qs(query, max_num_fields=20).get("token", [])
-    return any(hmac.compare_digest(one.encode(errors="replace"), token.encode()) for one in offered)
+    return owner_of(offered, owner_tokens(server.owner_tokens, server.token))
 
 
 def _session_token(query: str, headers: Headers) -> str:
@@ -146,6 +148,7 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             query = scope.get("query_string", b"").decode("latin-1")
+            scope["state"] = {**scope.get("state", {}), "owner": asker(query, headers, self._server)}
             refusal = judge(method, scope["path"], query, headers, self._server, self._guest)
         except ValueError:
             refusal = Refusal(400, "request", "the query has too many fields")

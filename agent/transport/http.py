@@ -53,6 +53,7 @@ from agent.errors import (
     TooFast,
     WireError,
 )
+from agent.owners import LOCAL, owner_tokens
 from agent.settings import Settings
 from agent.transport import asyncapi, wire
 from agent.transport.archive import PATH, Archive, ArchiveRoutes
@@ -63,11 +64,11 @@ from agent.transport.frame_clock import KEPT_US
 from agent.transport.gate import Gate, is_loopback
 from agent.transport.notices import Refused
 from agent.transport.openapi import described
-from agent.transport.peers import PeerTable
+from agent.transport.peers import Peer, PeerTable
 from agent.transport.port import Sessions
 from agent.transport.qr import draw
 from agent.transport.reception import Reception
-from agent.transport.session_routes import Minting, SessionRoutes
+from agent.transport.session_routes import Minting, SessionRoutes, given_by
 from agent.transport.session_token import TokenKey
 from agent.transport.webrtc import WebRtcPeer, ice_servers
 from agent.transport.websocket import WebSocketPeer
@@ -150,7 +151,7 @@ class _Handlers:
         self.ice_servers = [_page_server(server) for server in ice_servers(settings.server.ice_servers)]
 
     async def call(self, offer: str, request: Request) -> WebRtcPeer:
-        wish = self.reception.wish(request.headers)
+        wish = self.reception.wish(request.headers, request.state.owner)
         if len(offer.encode(errors="replace")) > self.settings.limits.sdp_bytes:
             raise HTTPException(413, f"the offer is longer than {self.settings.limits.sdp_bytes} bytes")
         self.peers.admit()
@@ -183,17 +184,28 @@ class _Handlers:
         answer = {"sdp": peer.answer_sdp, "type": "answer"}
         return JSONResponse(answer | {"session_id": peer.session_id, "call": f"/calls/{peer.connection_id}"})
 
-    async def delete_call(self, connection_id: str, *, resume: bool = False) -> Response:
+    async def delete_call(self, connection_id: str, request: Request, *, resume: bool = False) -> Response:
         reason = "the page was left" if resume else "hung up"
-        if not await self.peers.hang_up(connection_id, reason, for_good=not resume):
+        peer = self.peers.peer(connection_id)
+        if (
+            peer is None
+            or not self._reaches(peer, request)
+            or not await self.peers.hang_up(connection_id, reason, for_good=not resume)
+        ):
             raise HTTPException(404, "there is no such call; it may have ended already")
         return Response(status_code=204)
+
+    def _reaches(self, peer: Peer, request: Request) -> bool:
+        """Whether a call is of who asks: of a session that is theirs, or that their session token opens."""
+        if request.state.owner == peer.device.grant.owner:
+            return True
+        return self.reception.wish(given_by(request), request.state.owner).session_id == peer.session_id
 
     async def websocket(self, websocket: WebSocket) -> None:
         await websocket.accept()
         try:
             given = {"user_agent": websocket.headers.get("user-agent", ""), **websocket.query_params}
-            peer = await self._socket(websocket, self.reception.wish(given))
+            peer = await self._socket(websocket, self.reception.wish(given, websocket.state.owner))
         except AgentError as error:
             await websocket.send_text(Refused(code=error.code, message=str(error)).text())
             await websocket.close(1008 if isinstance(error, FINAL) else 1013, str(error)[:100])
@@ -236,6 +248,8 @@ class _Handlers:
         return JSONResponse({"ok": True, "sessions": len(self.peers), "playout": playout})
 
     async def put_settings(self, request: Request) -> Response:
+        if request.state.owner != LOCAL:
+            raise HTTPException(403, "the settings are kept by who runs the agent: open the page with server.token")
         body = await read_body(request, self.settings.limits.message_bytes)
         try:
             changes = TypeAdapter(dict[str, bool | int | float | str | list[str]]).validate_json(body, strict=True)
@@ -264,11 +278,13 @@ def create_app(
     The app's lifespan runs its `PeerTable`, which is `app.state.peers`.
 
     Raises `SettingsError` for ICE servers that cannot be used, and for a server that others can
-    reach without a token.
+    reach without a token, or owners' tokens that cannot be.
     """
-    if not is_loopback(settings.server.host) and not settings.server.token:
+    server = settings.server
+    tokens = owner_tokens(server.owner_tokens, server.token)
+    if not is_loopback(server.host) and not tokens:
         raise SettingsError(
-            f"server.host is {settings.server.host}, which others can reach: set server.token to a long secret "
+            f"server.host is {server.host}, which others can reach: set server.token to a long secret "
             "(the page then opens as /?token=SECRET), or listen on 127.0.0.1"
         )
     peers = PeerTable(settings.limits.devices)
@@ -285,7 +301,7 @@ def create_app(
     version = _version()
     app = FastAPI(title="Voice agent", version=version, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.peers = peers
-    app.add_middleware(Gate, server=settings.server, guest=reception.guest)
+    app.add_middleware(Gate, server=server, guest=reception.guest)
     app.add_exception_handler(AgentError, _agent_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -320,6 +336,7 @@ def _route(app: FastAPI, handlers: _Handlers, reception: Reception, archive: Arc
         app.add_api_route(path, handler, methods=[method], **describe[handler.__name__])
     if archive is not None:
         stored = ArchiveRoutes(reception, archive)
+        app.add_api_route("/sessions", stored.earlier, **describe["earlier"])
         app.add_api_route(PATH, stored.recorded, **describe["recorded"])
         app.add_api_route(f"{PATH}/{{start_ms}}", stored.recorded_audio, **describe["recorded_audio"])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.timeline.summary import State
 from agent.transport.asyncapi import commands
 from agent.transport.notices import Hello
 
@@ -51,6 +52,27 @@ class Minted(BaseModel):
     revoke: str
 
 
+class Earlier(BaseModel):
+    """A stored conversation. `begun` and `touched` are UTC, ISO-8601; `words` are those that the user said first. One
+    that is `open` or `resting` can be gone on with: its `token` is a Session-Token, good for an hour."""
+
+    model_config = ConfigDict(extra="forbid")
+    session_id: str
+    begun: str
+    touched: str
+    words: str
+    state: State
+    token: str
+
+
+class Conversations(BaseModel):
+    """Those of one owner, newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+    owner: str
+    sessions: list[Earlier]
+
+
 _SAID = {
     "Session-Token": "of a hello, or minted; ?session_token= where no header can be set",
     "Session-Seen": "EPOCH:SEQ, the last entry that the device has",
@@ -59,7 +81,7 @@ _SAID = {
 }
 _REFUSED = {
     "description": (
-        "Refused, and nothing was changed. 400 the message breaks the protocol; 401 the server's own token is needed; "
+        "Refused, and nothing was changed. 400 the message breaks the protocol; 401 an owner's token is needed; "
         "403 the origin may not, or the session token is none of this conversation or does not allow it; 404 there is "
         "no such call; 409 the conversation refuses; 410 it is over; 413, 415, 422 the body cannot be; 429 too many; "
         "503 not now, see Retry-After"
@@ -116,6 +138,7 @@ def described(offer: type[BaseModel], minting: type[BaseModel]) -> dict[str, dic
         "events": _route("The timeline, on and on", 200, "text/event-stream", None, (*_DEVICE, "Last-Event-ID")),
         "command": _route("Say or ask something", 200, Taken, command, ("Session-Token", "Device-Id")),
         "mint": _route("A token for somebody else", 201, Minted, _json(minting.model_json_schema()), _TOKEN),
+        "earlier": _route("Your conversations, newest first", 200, Conversations),
         "recorded": _route("A stored conversation, and where its audio lies", 200, None, None, _TOKEN),
         "recorded_audio": _route("Its audio: the user left, the agent right", 200, "audio/wav", None, _TOKEN),
         "revoke": _route("Take a token back, and what was minted from it", 204, None, None, _TOKEN),

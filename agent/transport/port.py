@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.conversation.events import Event
+from agent.owners import LOCAL
 from agent.timeline.entry import Entry
 from agent.timeline.receipt import Receipt
 
@@ -71,13 +72,13 @@ class Call(Protocol):
 class Sessions(Protocol):
     """The sessions of this process."""
 
-    async def open(self) -> Call:
-        """A new session, its engines ready. Raises `LimitReached`."""
+    async def open(self, *, owner: str = LOCAL) -> Call:
+        """A new session of this owner, its engines ready. Raises `LimitReached`."""
         ...
 
-    async def join(self, session_id: str, *, wakes: bool = True) -> Call:
-        """One more connection to a session that goes on, or to one that rests in the store. One that does not wake it
-        neither has it taken up nor keeps it from resting.
+    async def join(self, session_id: str, owner: str = LOCAL, *, wakes: bool = True) -> Call:
+        """One more connection to a session of this owner that goes on, or to one that rests in the store. One that
+        does not wake it neither has it taken up nor keeps it from resting.
         Raises `SessionGone`, saying why it cannot be taken up, `SessionHeld`, `SessionRests`, `LimitReached`,
         `StoreError`."""
         ...

@@ -40,16 +40,17 @@ class Reception:
         """Why who was let in with this must leave, empty if they need not. Raises `StoreError`."""
         return self.key.ended(grant, self.now_s())
 
-    def wish(self, given: Mapping[str, str]) -> Wish:
-        """What a device asks for, by headers or a query. Raises `TokenRefused`, `WireError`, `StoreError`."""
-        return wish_of(given, self.key, self.now_s())
+    def wish(self, given: Mapping[str, str], owner: str) -> Wish:
+        """What a device of this owner asks for, by headers or a query. Raises `TokenRefused`, `WireError`,
+        `StoreError`."""
+        return wish_of(given, self.key, self.now_s(), owner)
 
-    def member(self, session_id: str, given: Mapping[str, str]) -> tuple[Wish, Grant]:
+    def member(self, session_id: str, given: Mapping[str, str], owner: str) -> tuple[Wish, Grant]:
         """The same of one who names a session, and the token that opens it. Raises as `wish`.
 
         Another session's token is refused before anybody looks whether there is such a session.
         """
-        wish = self.wish(given)
+        wish = self.wish(given, owner)
         if wish.grant is None or wish.grant.session_id != session_id:
             raise TokenRefused("this needs the session token of this conversation, as Session-Token: TOKEN")
         return wish, wish.grant
@@ -58,26 +59,26 @@ class Reception:
         """Into a new session, or the one of its token. Raises `LimitReached`, `SessionGone`, `SessionHeld`,
         `SessionRests`, `StoreError`."""
         self._find_room(wish)
-        return self._received(await arrive(self.sessions, wish))
+        return self._received(await arrive(self.sessions, wish), wish.owner)
 
     async def come_back(self, wish: Wish, grant: Grant) -> Arrival:
         """Into the session of its token alone. Raises as `arrive`."""
         self._find_room(wish)
-        return self._received(await come_back(self.sessions, wish, grant))
+        return self._received(await come_back(self.sessions, wish, grant), grant.owner)
 
     def _find_room(self, wish: Wish) -> None:
         self.peers.admit()
         if wish.grant is not None and (full := self.peers.full(wish.session_id, wish.device_id)):
             raise LimitReached(full)
 
-    def _received(self, arrival: Arrival) -> Arrival:
+    def _received(self, arrival: Arrival, owner: str) -> Arrival:
         """With the token that it comes back with."""
         if arrival.reason:
             failed = SessionResumeFailed(source="transport", device_id=arrival.device_id, reason=arrival.reason)
             arrival.call.post(failed)
         now_s, valid_s = self.now_s(), self._valid_s
         if arrival.grant is None:
-            token = self.key.issue(arrival.call.session_id, now_s, valid_s)
+            token = self.key.issue(arrival.call.session_id, now_s, valid_s, owner=owner)
             return replace(arrival, token=token, grant=self.key.check(token, now_s), renew=self._renew)
         token, grant = self.key.renew(arrival.grant, now_s, valid_s)
         return replace(arrival, token=token, grant=grant, renew=self._renew)

@@ -1,5 +1,6 @@
 """A conversation by plain HTTP, in text: begun and steered by POST, followed as server-sent events.
 
+    GET    /sessions                  who asks: their conversations (see `archive`)
     POST   /sessions                  begin, or come back → 201, the hello's payload (see `arrival`)
     GET    /sessions/ID/events        the timeline, on and on (see `sse`)
     POST   /sessions/ID/commands      {"event_id", "type", "payload"} as over a data channel → {"event_id", "seq"} once
@@ -9,7 +10,7 @@
                                       for so long, and who has come in stays
     DELETE /sessions/ID/tokens/GRANT  revoke it, and what was minted from it → 204
 
-All but the first need the conversation's Session-Token, as a header or ?session_token=. Whatever is asked with
+All but the first two need the conversation's Session-Token, as a header or ?session_token=. Whatever is asked with
 another one's is answered alike, whether there is such a conversation or not.
 """
 
@@ -67,7 +68,7 @@ class SessionRoutes:
 
     async def begin(self, request: Request) -> Response:
         reception = self._reception
-        arrival = await reception.arrive(reception.wish(given_by(request)))
+        arrival = await reception.arrive(reception.wish(given_by(request), request.state.owner))
         session_id = arrival.call.session_id
         await reception.sessions.leave(arrival.call, "nobody reads its events yet", for_good=False)
         hello = arrival.hello().model_copy(update=paths_of(session_id))
@@ -75,7 +76,7 @@ class SessionRoutes:
 
     async def events(self, session_id: str, request: Request) -> Response:
         reception = self._reception
-        wish, grant = reception.member(session_id, given_by(request))
+        wish, grant = reception.member(session_id, given_by(request), request.state.owner)
         grant.require("watch")
         arrival = await reception.come_back(wish, grant)
         return EventStream(EventsPeer(arrival, reception.sessions, reception.settings, self._peers), self._peers)
@@ -83,7 +84,7 @@ class SessionRoutes:
     # ── commands ─────────────────────────────────────────────────────────────────────────
 
     async def command(self, session_id: str, request: Request) -> Response:
-        wish, grant = self._reception.member(session_id, given_by(request))
+        wish, grant = self._reception.member(session_id, given_by(request), request.state.owner)
         body = await read_body(request, self._limits.message_bytes)
         try:
             message = body.decode()
@@ -94,7 +95,7 @@ class SessionRoutes:
             command = device.read(message)
             return await _given_to(device, command)
         command = self._read(message, grant)
-        call = await self._reception.sessions.join(session_id, wakes=grant.talks)
+        call = await self._reception.sessions.join(session_id, grant.owner, wakes=grant.talks)
         try:
             device = Device(call, "post", self._limits, self._peers.clock, device_id=wish.device_id, grant=grant)
             return await _given_to(device, command)
@@ -116,7 +117,7 @@ class SessionRoutes:
     # ── tokens ───────────────────────────────────────────────────────────────────────────
 
     async def mint(self, session_id: str, request: Request) -> Response:
-        _, grant = self._reception.member(session_id, given_by(request))
+        _, grant = self._reception.member(session_id, given_by(request), request.state.owner)
         body = await read_body(request, self._limits.message_bytes)
         try:
             wanted = Minting.model_validate_json(body or b"{}")
@@ -130,7 +131,7 @@ class SessionRoutes:
         return JSONResponse(told.model_dump(), 201, {"Location": revoke})
 
     async def revoke(self, session_id: str, name: str, request: Request) -> Response:
-        _, grant = self._reception.member(session_id, given_by(request))
+        _, grant = self._reception.member(session_id, given_by(request), request.state.owner)
         if not _GRANT_NAME.fullmatch(name):
             raise WireError("the token to revoke is named as its `revoke` says")
         await asyncio.to_thread(self._reception.key.revoke, grant, name)

@@ -1,6 +1,7 @@
 """Tokens by which a client takes its session up again, over another connection or from another device.
 
     v2.SESSION.GRANT.SCOPES.EXPIRES.MAC
+    v2.SESSION.OWNER.GRANT.SCOPES.EXPIRES.MAC    for a session of another owner than `local`
 
 GRANT names the token: it stays the same when the token is renewed, and one that was minted from another has
 that one's name before its own, so that revoking a token revokes what was minted from it. SCOPES are letters of
@@ -12,9 +13,9 @@ its own token, and none has to be looked up.
     confirm   answer the card of a proposed action
     watch     see and do nothing; every token allows it
 
-A session's own token is renewed at each connection, and while one lasts. One that was minted ends when it was said
-to, and so does the connection that it let in; unless it `renews` (the letter r): then that is how long it lets
-somebody in, and who has come in goes on as if the token were the session's own.
+A session's own token is good in its owner's hands alone, and renewed at each connection, and while one lasts. One
+that was minted ends when it was said to, and so does the connection that it let in; unless it `renews` (the letter
+r): then that is how long it lets somebody in, and who has come in goes on as if the token were the session's own.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from agent.errors import ScopeNeeded, StoreError, TokenRefused
+from agent.owners import LOCAL, OWNER_NAME
 from agent.transport.revocations import Revocations
 
 Scope = Literal["talk", "watch", "confirm"]
@@ -49,12 +51,13 @@ KEY_BYTES = 32
 MAX_CHARS = 200
 MAX_DEPTH = 4
 """Tokens minted from tokens: the session's own is the first."""
+FOREIGN = "this session token is not one of this server: begin a new conversation"
 REVOKED = "its session token was revoked"
 EXPIRED = "its session token has expired"
 
 _NAME = "[0-9a-f]{8}"
 _FORM = re.compile(
-    rf"v2\.([A-Za-z0-9_-]{{1,64}})\.({_NAME}(?:-{_NAME}){{0,{MAX_DEPTH - 1}}})"
+    rf"v2\.([A-Za-z0-9_-]{{1,64}})\.(?:({OWNER_NAME})\.)?({_NAME}(?:-{_NAME}){{0,{MAX_DEPTH - 1}}})"
     rf"\.([a-z]{{1,8}})\.(\d{{1,12}})\.([A-Za-z0-9_-]{{43}})"
 )
 
@@ -68,6 +71,8 @@ class Grant:
     name: str = "00000000"
     expires_s: int = 0
     renews: bool = True
+    owner: str = LOCAL
+    """Whose session it is."""
 
     @property
     def minted(self) -> bool:
@@ -97,10 +102,10 @@ class TokenKey:
         self._secret = secret or secrets.token_bytes(KEY_BYTES)
         self._revocations = revocations or Revocations()
 
-    def issue(self, session_id: str, now_s: float, valid_s: float, scopes: str = "twc") -> str:
-        """The token of a session that begins."""
+    def issue(self, session_id: str, now_s: float, valid_s: float, scopes: str = "twc", owner: str = LOCAL) -> str:
+        """A session's own token, for its owner."""
         allowed = frozenset(SCOPES[letter] for letter in scopes)
-        return self._sign(Grant(session_id, allowed, secrets.token_hex(4), int(now_s + valid_s)))
+        return self._sign(Grant(session_id, allowed, secrets.token_hex(4), int(now_s + valid_s), owner=owner))
 
     def renew(self, grant: Grant, now_s: float, valid_s: float) -> tuple[str, Grant]:
         """The same for longer, if it is one that renews: the token, and what it allows."""
@@ -118,7 +123,7 @@ class TokenKey:
         if grant.name.count("-") + 1 >= MAX_DEPTH:
             raise TokenRefused("this session token was passed on too often: ask for one from who has the conversation")
         name, expires_s = f"{grant.name}-{secrets.token_hex(4)}", min(grant.expires_s, int(now_s + valid_s))
-        return self._sign(Grant(grant.session_id, allowed, name, expires_s, renews))
+        return self._sign(Grant(grant.session_id, allowed, name, expires_s, renews, grant.owner))
 
     def revoke(self, grant: Grant, name: str) -> None:
         """End the token of this name, which is `grant`'s own or was minted from it, and all minted from that one;
@@ -130,10 +135,10 @@ class TokenKey:
     def check(self, token: str, now_s: float) -> Grant:
         """Raises `TokenRefused` for one that is not this server's, too old or revoked, `StoreError`."""
         form = _FORM.fullmatch(token) if len(token) <= MAX_CHARS else None
-        if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[5]):
-            raise TokenRefused("this session token is not one of this server: begin a new conversation")
-        scopes = frozenset(SCOPES[letter] for letter in form[3] if letter in SCOPES)
-        grant = Grant(form[1], scopes, form[2], int(form[4]), RENEWS in form[3])
+        if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[6]):
+            raise TokenRefused(FOREIGN)
+        scopes = frozenset(SCOPES[letter] for letter in form[4] if letter in SCOPES)
+        grant = Grant(form[1], scopes, form[3], int(form[5]), RENEWS in form[4], form[2] or LOCAL)
         if grant.expires_s < now_s:
             raise TokenRefused("this session token has expired: begin a new conversation")
         if self._revocations.covers(grant.session_id, grant.name):
@@ -148,7 +153,8 @@ class TokenKey:
 
     def _sign(self, grant: Grant) -> str:
         letters = "".join(letter for letter, scope in SCOPES.items() if scope in grant.scopes)
-        text = f"v2.{grant.session_id}.{grant.name}.{letters}{RENEWS * grant.renews}.{grant.expires_s}"
+        owner = "" if grant.owner == LOCAL else f"{grant.owner}."
+        text = f"v2.{grant.session_id}.{owner}{grant.name}.{letters}{RENEWS * grant.renews}.{grant.expires_s}"
         return f"{text}.{self._mac(text)}"
 
     def _mac(self, text: str) -> str:

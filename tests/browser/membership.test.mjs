@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Membership } from '../../web/membership.js';
+import { initialState, local, reduce } from '../../web/state.js';
 
 function storage(kept = null) {
   const values = new Map(kept === null ? [] : [['voice-agent', kept]]);
@@ -57,4 +58,13 @@ test('storage that is damaged, full or forbidden does no harm', () => {
   membership.take(HELLO);
   assert.equal(membership.waits, true);
   assert.equal(new Membership(null).waits, false);
+});
+
+test('an earlier conversation is asked for from its first entry on, whatever the page has shown before', () => {
+  const membership = new Membership(storage());
+  membership.take(HELLO);
+  membership.join('v1.earlier');
+  const shown = reduce({ ...initialState(), sessionId: 's1', seq: 17 }, local('snapshot'));
+  assert.equal(membership.wish(shown)['Session-Token'], 'v1.earlier');
+  assert.equal(membership.wish(shown)['Session-Seen'], '0:0');
 });

@@ -19,6 +19,7 @@ from agent.serving import web_folder
 from agent.settings import Server, Settings
 from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
+from agent.timeline.summary import Summary
 from agent.transport.archive import Archive
 from agent.transport.http import create_app
 from agent.transport.port import Sessions
@@ -59,9 +60,12 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
     async def entries(session_id: str) -> list[Entry]:
         return ENTRIES
 
+    async def none(owner: str, limit: int) -> list[Summary]:
+        return []
+
     async def main() -> None:
         nobody = cast(Sessions, None)  # nobody calls here
-        app = create_app(nobody, Settings(), web=web_folder(), key=KEY, archive=Archive(entries, recordings))
+        app = create_app(nobody, Settings(), web=web_folder(), key=KEY, archive=Archive(entries, recordings, none))
 
         def ready(url: str) -> None:
             found["url"] = url

@@ -38,6 +38,9 @@ def test_no_edit_of_a_token_is_taken(data: st.DataObject) -> None:
 @given(st.text(max_size=250))
 @example(TOKEN.replace(".wr.", ".twcr."))
 @example(TOKEN.replace(".1060.", ".9060."))
+@example(TOKEN.replace(".abc123.", ".abc123.anna."))
+@example(KEY.issue("abc123", 1_000, 60, "w", "anna").replace(".anna.", "."))
+@example(KEY.issue("abc123", 1_000, 60, "w", "anna").replace(".anna.", ".ben."))
 @example(TOKEN.rpartition(".")[0] + ".")
 def test_nothing_that_anybody_makes_up_is_taken(token: str) -> None:
     assert not taken(token)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from agent.cli import main
 from agent.recordings import Recordings
+from agent.thinking.memory import Memory
 from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
 from agent.timeline.owner import owner_beside
@@ -182,3 +184,71 @@ def test_an_unknown_session_names_the_latest_ones() -> None:
     assert "the latest sessions: abc123" in run("sessions", "delete", "zzz").output
     assert "the latest sessions: abc123" in run("replay", "zzz").output
     assert run("sessions", "export", "abc", "--out", "no/such/file").exit_code == 5
+
+
+# ── owners ───────────────────────────────────────────────────────────────────────────────
+
+
+def keep_for(owner: str, *session_ids: str) -> None:
+    async def work(store: SqliteStore) -> None:
+        for session_id in session_ids:
+            lease = await store.acquire(session_id, "agent", 30, owner)
+            entries = [replace(entry, seq=entry.seq + 1) for entry in golden(session_id)]
+            await store.append(entries, lease)
+            await store.release(lease)
+
+    stored(work)
+
+
+def test_they_are_listed_with_their_owner_or_of_one_alone() -> None:
+    keep("abc123")
+    assert "local" not in run("sessions").stdout, "there is nobody else"
+    keep_for("anna", "def456")
+    shown = "\n".join(lines(run("sessions")))
+    assert re.search(r"^def456 .* anna what time is it in tokyo$", shown, re.M)
+    assert re.search(r"^abc123 .* local what time is it in tokyo$", shown, re.M)
+    assert [line.split()[0] for line in lines(run("sessions", "--owner", "anna"))] == ["session", "def456"]
+    assert [line.split()[0] for line in lines(run("sessions", "--owner", "local"))] == ["session", "abc123"]
+    assert "No session of ben is stored" in run("sessions", "--owner", "ben").stdout
+
+
+def test_of_one_owner_another_ones_session_is_not_found() -> None:
+    keep_for("anna", "abc123")
+    keep_for("ben", "abc999")
+    for command in ("export", "link", "delete"):
+        for name in ("abc123", "abc12"):
+            refused = run("sessions", command, name, "--owner", "ben")
+            assert refused.exit_code == 5
+            assert "the latest sessions: abc999" in refused.output
+    assert run("sessions", "export", "abc", "--owner", "anna", "--out", "talk.jsonl").exit_code == 0
+    assert run("sessions", "delete", "abc", "--owner", "ben").stdout == "Deleted abc999.\n"
+    assert run("replay", "abc123").exit_code == 0
+
+
+def test_a_link_holds_no_owners_token_and_needs_none() -> None:
+    keep_for("anna", "abc123")
+    secrets = ["--set", "server.token=the token of local", "--set", 'server.owner_tokens=["anna = the token of anna"]']
+    url = run("sessions", "link", "abc", *secrets).stdout.strip()
+    secrets_in_it = parse_qs(urlsplit(url).fragment)
+    assert list(secrets_in_it) == ["session_token"]
+    [token] = secrets_in_it["session_token"]
+    grant = key_in(Path(f"{FILE}.key")).check(token, 0)
+    assert (grant.owner, grant.scopes, grant.minted) == ("anna", frozenset({"watch"}), True)
+
+
+def test_what_is_deleted_takes_what_was_answered_in_it_along() -> None:
+    keep_for("anna", "abc123")
+    path = Path("voice-agent-memory-anna.sqlite3")
+
+    async def answer() -> None:
+        memory = Memory(path)
+        await memory.start()
+        await memory.write("a1:abc123:t1:policy", lambda _: {"text": "swordfish"})
+        await memory.write("a1:def456:t1:policy", lambda _: {"text": "trout"})
+        await memory.close()
+
+    asyncio.run(answer())
+    assert run("sessions", "delete", "abc123").exit_code == 0
+    left = b"".join(file.read_bytes() for file in Path().glob("voice-agent-memory*"))
+    assert b"swordfish" not in left
+    assert b"trout" in left

@@ -6,12 +6,13 @@ import json
 import sqlite3
 
 from agent.conversation.events import Json
+from agent.thinking.memory import FORGOTTEN
 
 
 def answer_of(db: sqlite3.Connection, key: str) -> Json:
-    """The answer kept under `key`, None if nothing was done under it."""
+    """The answer kept under `key`, None if nothing was done under it or it was forgotten."""
     found = db.execute("SELECT answer FROM done WHERE key = ?", (key,)).fetchone()
-    answer: Json = json.loads(found[0]) if found is not None else None
+    answer: Json = json.loads(found[0]) if found is not None and found[0] != FORGOTTEN else None
     return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.owners import LOCAL, own_file
 from agent.settings import CalendarSettings, MailSettings
 from agent.thinking.tools.calendar_file import CalendarFile
 from agent.thinking.tools.contacts import Contacts
@@ -21,8 +22,13 @@ class Office:
     """How long an appointment lasts."""
 
     @classmethod
-    def of(cls, mail: MailSettings, calendar: CalendarSettings, memory: Path) -> Office:
-        """As set; what has no place of its own lies beside the `memory` file. Raises `SettingsError`."""
+    def of(cls, mail: MailSettings, calendar: CalendarSettings, memory: Path, owner: str = LOCAL) -> Office:
+        """As set; what has no place of its own lies beside the `memory` file. Raises `SettingsError`.
+
+        Addresses, contacts and the places that are set are those of `local`: nobody else writes in that name.
+        """
+        if owner != LOCAL:
+            mail, calendar = MailSettings(), CalendarSettings(duration_min=calendar.duration_min)
         beside = memory.parent if str(memory) != ":memory:" else None
         smtp = Smtp(
             mail.smtp_host,
@@ -34,8 +40,8 @@ class Office:
         )
         return cls(
             Contacts(mail.contacts, mail.own),
-            Outbox(_place(mail.outbox, beside, "voice-agent-outbox"), smtp if mail.smtp_host else None),
-            CalendarFile(_place(calendar.path, beside, "voice-agent-calendar.ics")),
+            Outbox(_place(mail.outbox, beside, "voice-agent-outbox", owner), smtp if mail.smtp_host else None),
+            CalendarFile(_place(calendar.path, beside, "voice-agent-calendar.ics", owner)),
             calendar.duration_min,
         )
 
@@ -43,7 +49,7 @@ class Office:
         await self.outbox.close()
 
 
-def _place(given: str, beside: Path | None, name: str) -> Path | None:
+def _place(given: str, beside: Path | None, name: str, owner: str) -> Path | None:
     if given:
         return Path(given)
-    return beside / name if beside is not None else None
+    return own_file(beside / name, owner) if beside is not None else None

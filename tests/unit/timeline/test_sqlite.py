@@ -51,7 +51,7 @@ def test_the_file_is_in_wal_mode_and_has_a_version(path: Path) -> None:
     fill(path)
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_closing_folds_the_log_into_the_file(path: Path) -> None:
@@ -83,8 +83,8 @@ def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None
 def test_a_newer_format_is_refused(path: Path) -> None:
     fill(path)
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 3")
-    with pytest.raises(StoreError, match="format 3, and this program reads format 2"):
+        connection.execute("PRAGMA user_version = 4")
+    with pytest.raises(StoreError, match="format 4, and this program reads format 3"):
         SqliteStore(path)
 
 

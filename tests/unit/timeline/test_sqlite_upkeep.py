@@ -85,7 +85,30 @@ def test_a_file_of_format_1_is_brought_up_to_date_and_loses_nothing(path: Path) 
     with_store(path, check)
     with_store(path, again)
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_the_sessions_of_a_file_of_format_2_belong_to_local(path: Path) -> None:
+    async def fill(store: SqliteStore) -> None:
+        for session_id in ("s1", "s2"):
+            await store.append([entry(1, session_id=session_id)])
+        await store.acquire("s3", "a", 30, "anna")
+
+    with_store(path, fill)
+    with sqlite3.connect(path) as connection:
+        connection.executescript("UPDATE sessions SET user = '' WHERE user = 'local'; PRAGMA user_version = 2")
+    connection.close()
+
+    async def check(store: SqliteStore) -> None:
+        assert {one.session_id: one.user for one in await store.sessions()} == {
+            "s1": "local",
+            "s2": "local",
+            "s3": "anna",
+        }
+        await store.acquire("s1", "a", 30, "anna")
+        assert [one.session_id for one in await store.sessions(user="anna")] == ["s3"], "nobody takes what is another's"
+
+    with_store(path, check)
 
 
 def test_a_migration_that_fails_leaves_format_1_as_it_was(path: Path) -> None:

@@ -106,19 +106,21 @@ class FakeSessions:
         self.left: list[tuple[str, str]] = []
         self.closed: list[tuple[str, str]] = []
         """Those that were ended, not merely left."""
+        self.owners: dict[str, str] = {}
 
-    async def open(self) -> FakeCall:
+    async def open(self, *, owner: str = "local") -> FakeCall:
         if len(self.live) >= self.limit:
             raise LimitReached(f"limits.sessions: all {self.limit} sessions are taken")
         self.opened += 1
         session_id = f"session-{self.opened}"
         self.live.add(session_id)
+        self.owners[session_id] = owner
         await asyncio.sleep(0.01)
         call = self.calls[session_id] = FakeCall(session_id)
         return call
 
-    async def join(self, session_id: str, *, wakes: bool = True) -> FakeCall:
-        if session_id not in self.calls or self.calls[session_id].closed:
+    async def join(self, session_id: str, owner: str = "local", *, wakes: bool = True) -> FakeCall:
+        if self.owners.get(session_id) != owner or self.calls[session_id].closed:
             raise SessionGone("this conversation is not stored any more")
         self.live.add(session_id)
         return self.calls[session_id]

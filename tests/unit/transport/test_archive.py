@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import wave
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from agent.recordings import Recordings
 from agent.settings import Server, Settings
 from agent.timeline.codec import loads, to_json
 from agent.timeline.entry import Entry
+from agent.timeline.summary import Summary
 from agent.transport.archive import Archive
 from agent.transport.http import create_app
 from agent.transport.session_token import TokenKey
@@ -37,9 +39,15 @@ def ask(tmp_path: Path, fakes: Any) -> Callable[..., None]:
     async def entries(session_id: str) -> list[Entry]:
         return ENTRIES if session_id == "s1" else []
 
+    async def summaries(owner: str, limit: int) -> list[Summary]:
+        found = [Summary(f"{owner}-{number}", "b", "t", "hello", "resting") for number in range(3)]
+        return found[:limit]
+
     def run(body: Callable[[httpx.AsyncClient], Awaitable[None]], settings: Settings | None = None) -> None:
         async def main() -> None:
-            app = create_app(fakes.Sessions(), settings or Settings(), key=KEY, archive=Archive(entries, recordings))
+            app = create_app(
+                fakes.Sessions(), settings or Settings(), key=KEY, archive=Archive(entries, recordings, summaries)
+            )
             transport = httpx.ASGITransport(app=app)
             async with (
                 asyncio.timeout(10),
@@ -99,5 +107,41 @@ def test_the_servers_token_and_the_origin_are_needed_as_everywhere(ask: Callable
         assert (await client.get("/sessions/s1/recorded", headers=known)).status_code == 200
         foreign = known | {"Origin": "https://elsewhere.example"}
         assert (await client.get("/sessions/s1/recorded", headers=foreign)).status_code == 403
+
+    ask(body, Settings(server=Server(token="secret")))  # noqa: S106
+
+
+def test_an_owner_is_shown_their_own_and_can_open_them(ask: Callable[..., None]) -> None:
+    tokens = {"local": "the token of local", "anna": "the token of anna"}
+    server = Server(token=tokens["local"], owner_tokens=(f"anna = {tokens['anna']}",))
+
+    async def body(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/sessions")).status_code == 401
+        for name, secret in tokens.items():
+            bearer = {"Authorization": f"Bearer {secret}"}
+            listed = await client.get("/sessions?limit=2", headers=bearer)
+            assert listed.headers["cache-control"] == "no-store"
+            told = listed.json()
+            assert (told["owner"], [one["session_id"] for one in told["sessions"]]) == (
+                name,
+                [f"{name}-0", f"{name}-1"],
+            )
+            grant = KEY.check(told["sessions"][0]["token"], time.time())
+            assert (grant.session_id, grant.owner, grant.minted) == (f"{name}-0", name, False)
+            for limit in ("0", "101", "x"):
+                assert (await client.get(f"/sessions?limit={limit}", headers=bearer)).status_code == 400
+            foreign = bearer | {"Origin": "https://elsewhere.example"}
+            assert (await client.get("/sessions", headers=foreign)).status_code == 403
+
+    ask(body, Settings(server=server))
+
+
+def test_who_is_invited_to_one_is_shown_none(ask: Callable[..., None]) -> None:
+    own = KEY.check(KEY.issue("s1", 0, FAR_S, owner="anna"), 0)
+    guest = {"Session-Token": KEY.mint(own, ["talk"], 0, FAR_S)}
+
+    async def body(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/sessions", headers=guest)).status_code == 403
+        assert (await client.get("/sessions/s1/recorded", headers=guest)).status_code == 200
 
     ask(body, Settings(server=Server(token="secret")))  # noqa: S106

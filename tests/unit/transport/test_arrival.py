@@ -87,7 +87,7 @@ def test_why_it_could_not_go_on_stands_on_the_timeline_that_it_reads(fakes):
 
 def test_what_another_process_holds_is_no_new_conversation(fakes):
     class Elsewhere(fakes.Sessions):
-        async def join(self, session_id, *, wakes):
+        async def join(self, session_id, owner, *, wakes):
             raise SessionHeld("another process has it")
 
     async def main():

@@ -119,7 +119,7 @@ def test_fifty_offers_at_once(fakes):
 
 def test_who_comes_back_to_a_session_of_another_process_is_to_come_again(fakes):
     class Elsewhere(fakes.Sessions):
-        async def join(self, session_id, *, wakes):
+        async def join(self, session_id, owner, *, wakes):
             raise SessionHeld("another process has it")
 
     sessions, key = Elsewhere(), TokenKey(bytes(32))
@@ -261,7 +261,7 @@ def test_others_need_a_token(fakes):
 
 def test_an_unforeseen_failure_is_json_too(fakes):
     class Broken:
-        async def open(self):
+        async def open(self, owner):
             raise ZeroDivisionError
 
     async def main():

@@ -118,3 +118,18 @@ def test_revoking_a_token_ends_it_and_what_came_of_it_and_nothing_else(tmp_path)
     assert key.check(other, 0).session_id == "s1"
     assert key.ended(own, 61) == "", "a connection renews what lets it in"
     assert key.ended(key.check(other, 0), 51) == EXPIRED
+
+
+def test_a_token_says_whose_session_it_is_and_what_is_minted_from_it_too():
+    assert KEY.check(TOKEN, 1_000).owner == "local"
+    theirs = KEY.check(KEY.issue("abc123", 1_000, 60, owner="anna-2"), 1_000)
+    assert (theirs.session_id, theirs.owner, theirs.scopes) == ("abc123", "anna-2", KEY.check(TOKEN, 1_000).scopes)
+    assert KEY.check(KEY.renew(theirs, 1_010, 60)[0], 1_010).owner == "anna-2"
+    assert KEY.check(KEY.mint(theirs, ["watch"], 1_000, 10), 1_000).owner == "anna-2"
+
+
+def test_the_longest_names_fit():
+    grant = KEY.check(KEY.issue("s" * 64, 1_000, 10**10, owner="a" * 32), 1_000)
+    for _ in range(MAX_DEPTH - 1):
+        grant = KEY.check(KEY.mint(grant, ["talk"], 1_000, 10**10, renews=True), 1_000)
+    assert (grant.session_id, grant.owner) == ("s" * 64, "a" * 32)
