@@ -139,7 +139,7 @@ def test_the_digest_holds_the_latest_of_what_is_left_out_a_line_each() -> None:
         agent("Hello Ada"),
         *conversation(30),
     ]
-    content = sent(*talk, user("next"), window=2_000)[1]["content"]
+    content = sent(*talk, user("next"), window=2_200)[1]["content"]
     assert "in short:\nI said: my name is Ada\nlook failed:" in content
     assert "You said: Hello Ada" in content
     assert "yyyy…" in sent(user("a"), agent("y" * 900), *conversation(9), user("next"), window=900)[1]["content"]

@@ -81,12 +81,17 @@ class Talk:
         return [stop.heard_text for stop in self.events(d.PlaybackStop)]
 
 
-def talk(scene: Callable[[Talk], Awaitable[None]], *scripts: Script, fallback: Brain | None = None) -> None:
+def talk(
+    scene: Callable[[Talk], Awaitable[None]],
+    *scripts: Script,
+    fallback: Brain | None = None,
+    table: Settings | None = None,
+) -> None:
     async def main() -> None:
         server, weather = ChatServer(*scripts), Weather()
         async with talking(server, settings(retries=0)) as brain:
             engines = Engines(NeverSpeech, Deaf(), brain, [weather], Beeper(), lambda: 1.0, {}, fallback=fallback)
-            session = Session("s", engines, MemoryStore(), Clock(), Settings())
+            session = Session("s", engines, MemoryStore(), Clock(), table or Settings())
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.run())
                 await session.ready.wait()
@@ -188,6 +193,36 @@ def test_without_anything_else_it_says_that_it_cannot_and_the_conversation_goes_
     talk(scene, NO, answer("I am back."), [said("It is. "), said("Not "), DROP])
 
 
+async def say(on: Talk, utterance: int, text: str) -> None:
+    """An utterance as hearing tells of it, and the little silence that may end the turn or not."""
+    now_us = on.session.timeline.window()[-1].now_us
+    on.session.post(e.SpeechStarted(utterance=utterance, onset_us=now_us))
+    await play(on.session, 800)
+    end_us = on.session.timeline.window()[-1].now_us + 700_000
+    on.session.post(e.SpeechStopped(utterance=utterance, end_us=end_us, voiced_ms=500))
+    on.session.post(e.AsrFinal(utterance=utterance, text=text, understood=True))
+    await play(on.session, 60)
+
+
+@pytest.mark.parametrize("speculate", [True, False])
+def test_an_answer_that_was_begun_too_early_is_closed_and_leaves_no_trace(speculate: bool) -> None:
+    """With a model that is paid for, one request for each turn is a setting."""
+
+    async def scene(on: Talk) -> None:
+        await say(on, 1, "what is the weather and")
+        assert len(on.server.prompts) == int(speculate)
+        await say(on, 2, "what is the weather and the time")
+        assert on.server.left == int(speculate), "the server stops writing what nobody will hear"
+        await play(on.session, 4_000)
+        assert on.heard == ["Clear, and noon."]
+        assert [done.outcome for done in on.events(d.ReplyDone)] == ["discarded", "completed"][not speculate :]
+        assert on.server.prompts[-1][1:] == [{"role": "user", "content": "what is the weather and the time"}]
+
+    early = [[said("Clear. "), 60.0, ended()]] if speculate else []
+    table = Settings.model_validate({"replies": {"speculate": speculate}})
+    talk(scene, *early, answer("Clear, and noon."), table=table)
+
+
 class NoLibraries(Libraries):
     """Units and dates are not asked for."""
 
@@ -217,7 +252,6 @@ def test_the_engine_is_chosen_by_its_name_with_what_answers_for_it() -> None:
     assert chosen.names["brain"] == "openai"
     assert isinstance(chosen.fallback, SkillsBrain)
     assert engines("brain.fallback=none").fallback is None
-    assert engines("brain.engine=skills").fallback is None
     for url in ("ftp://x", "localhost", "http://user:secret@localhost/v1"):
         with pytest.raises(SettingsError, match="base_url") as caught:
             engines(f"brain.base_url={url}")
