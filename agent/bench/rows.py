@@ -87,7 +87,7 @@ def rows(measured: Measured) -> list[Row]:
             "one entry at a time, in a temporary folder", shown=(50, 99), digits=1,
         ),
         _cpu_row(single),
-        *_speech_rows(measured.speech),
+        *speech_rows(measured.speech),
         _page_row(measured.page),
         Row("server start → takes calls", "", f"{measured.ready_s:.1f} s", 1, "its process, engines loaded"),
     ]  # fmt: skip
@@ -263,7 +263,8 @@ def _cpu_row(single: Single) -> Row:
     )
 
 
-def _speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
+def speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
+    """What each voice that is present takes."""
     rows_ = []
     for cost in costs:
         parts = [f"first audio after {cost.first_ms:.1f} ms", f"{cost.real_time_share:.3f} of real time"]

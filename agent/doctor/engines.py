@@ -92,10 +92,21 @@ async def _others(settings: Settings, pcm: NDArray[np.int16], cache: Path) -> As
                     yield _useful(check)
         finally:
             await (speaker if table == "tts" else listener).close()
-    for table in CANDIDATES:
-        better = choose(table, getattr(getattr(settings, table), "model", ""), here).better
-        if better:
-            yield Check(f"better {table}", None, "not here", better)
+    for check in better(settings, here):
+        yield check
+
+
+def better(settings: Settings, here: Present) -> Iterator[Check]:
+    """What would be better than what is in use: here already, or to be fetched."""
+    for table, candidates in CANDIDATES.items():
+        own = getattr(settings, table)
+        choice = choose(table, getattr(own, "model", ""), here)
+        if own.engine not in [candidate.engine for candidate in candidates]:
+            continue  # the user's own
+        if own.engine != choice.engine and own.engine != candidates[0].engine:
+            yield Check(f"better {table}", None, f"{choice.engine} is here", f"set {table}.engine to auto")
+        elif choice.better and own.engine != candidates[0].engine:
+            yield Check(f"better {table}", None, "not here", choice.better)
 
 
 def _unused(settings: Settings, here: Present) -> Iterator[tuple[Table, str]]:

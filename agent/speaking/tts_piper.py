@@ -1,8 +1,10 @@
 """piper as a synthesiser: neural voices, in a process of their own.
 
 Phonemization holds the interpreter's lock and a sentence keeps a core busy, so the process serves all sessions,
-at low priority, a sentence of each in turn. Words are placed by the lengths of the phonemes that the voice
-predicts for itself; where a voice does not give them, by the usual lengths, and `Speech.estimated` says so.
+at low priority, a sentence of each in turn. A published voice gives a sentence whole, never a part of it: what is
+first heard waits for the first sentence, or the first clause of a long one. Words are placed by the lengths of the
+phonemes that the voice predicts for itself; where a voice does not give them, by the usual lengths, and
+`Speech.estimated` says so.
 """
 
 from __future__ import annotations

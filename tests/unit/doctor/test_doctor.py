@@ -7,10 +7,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from agent.auto import Present
 from agent.cli import main
 from agent.config.load import load
 from agent.doctor.check import Check
 from agent.doctor.command import show
+from agent.doctor.engines import better
 from agent.doctor.files import files
 from agent.doctor.machine import machine, packages, tools
 
@@ -72,6 +74,24 @@ def test_a_port_in_use(tmp_path):
         check = checks(tmp_path, f"server.port={taken.getsockname()[1]}")["port"]
     assert check.ok is False
     assert "server.port=" in check.says
+
+
+@pytest.mark.parametrize(
+    ("overrides", "installed", "says"),
+    [
+        ([], {}, {"vad": "silero is here", "asr": "not here", "brain": "not here", "tts": "not here"}),
+        (["vad.engine=silero", "brain.engine=openai"], {}, {"asr": "not here", "tts": "not here"}),
+        (["vad.engine=mine:Vad", "brain.engine=openai"], {"whisper": ["w"], "piper": ["p"]},
+         {"asr": "whisper is here", "tts": "piper is here"}),
+        (["vad.engine=silero", "brain.engine=openai", "asr.engine=whisper", "tts.engine=piper"], {}, {}),
+    ],
+)  # fmt: skip
+def test_what_would_be_better_is_named_with_the_way_to_it(overrides, installed, says):
+    found = list(better(load(None, {}, overrides).settings, Present(lambda package: True, installed)))
+    assert {check.name.removeprefix("better "): check.says for check in found} == says
+    for check in found:
+        assert check.ok is None
+        assert "auto" in check.mend or "voice-agent models pull" in check.mend or "brain.base_url" in check.mend
 
 
 @pytest.mark.realtime  # it measures the machine, and gives up on one that is busy

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
@@ -217,3 +219,16 @@ def test_a_process_that_breaks_the_protocol_is_ended() -> None:
         await process.wait()
 
     asyncio.run(main())
+
+
+def test_a_process_whose_owner_is_gone_ends() -> None:
+    arguments = (str(TONES), "", "1", "1.0", "1.0")
+    done = subprocess.run((*piper_process.COMMAND, *arguments), stdin=subprocess.DEVNULL, timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_an_agent_that_speaks_otherwise_loads_none_of_it() -> None:
+    """Loading it takes half a second, and the interpreter's lock."""
+    code = "import sys, agent.cli, agent.app; print([m for m in ('piper', 'onnxruntime', 'httpx') if m in sys.modules])"
+    done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
