@@ -11,6 +11,7 @@ import numpy as np
 from agent.hearing.echo import EchoGuard, Verdict
 from agent.hearing.gate import Edge, Gate
 from agent.hearing.port import HEARING_RATE, Pcm, Vad
+from agent.hearing.steadiness import Steadiness
 from agent.hearing.voicing import VOICED_FROM, WINDOW_SAMPLES, periodicity
 from agent.settings import VadSettings
 
@@ -29,7 +30,7 @@ class Frame:
     silent_samples: int
     """With the edge `stopped`: from the end of the last speech frame to the end of this one."""
     voiced_ms: int
-    """Voiced speech of the utterance so far, with the frames that made the onset."""
+    """Voiced speech of the utterance so far, with the frames that made the onset; no hum, and no tone."""
     echo: bool = False
     """It holds the agent's own voice and no other."""
 
@@ -46,6 +47,7 @@ class SpeechDetector:
         self._rest: Pcm = np.zeros(0, dtype=np.int16)
         self._window: Pcm = np.zeros(WINDOW_SAMPLES, dtype=np.int16)
         self._voiced_ms = 0
+        self._steadiness = Steadiness(self._frame_ms)
 
     @property
     def speaking(self) -> bool:
@@ -69,15 +71,18 @@ class SpeechDetector:
     def _judge(self, frame: Pcm, ago_samples: int, heard_us: int) -> Frame:
         self._window = np.concatenate((self._window, frame))[-WINDOW_SAMPLES:]
         samples = frame.astype(np.float32)
+        samples -= samples.mean()  # a sound card's offset is no sound
         rms = math.sqrt(float(samples @ samples) / samples.size)
         gate, probability = self._gate, self._vad.probability(frame)
         verdict = self._verdict(frame, heard_us - ago_samples * 1_000_000 // HEARING_RATE, probability, rms)
         edge = gate.step(probability, rms, verdict)
         if gate.active:
-            if periodicity(self._window) >= VOICED_FROM:
+            steady = self._steadiness.step(self._window)
+            if not steady and periodicity(self._window) >= VOICED_FROM:
                 self._voiced_ms += self._frame_ms
         elif not gate.speaking and edge != "stopped":
             self._voiced_ms = 0
+            self._steadiness.reset()
         size = self._vad.frame_samples
         run_samples, silent_samples = gate.run_frames * size, gate.silent_frames * size
         echo = verdict == "echo"

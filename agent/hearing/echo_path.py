@@ -39,6 +39,9 @@ BANDS = len(_EDGES_HZ) - 1
 _NOISE_BLOCKS = 8
 _NOISE_BLOCK_MS = 250
 _MINIMUM_BIAS = 2.0
+_STEADY_BLOCK_MS = 200
+_STEADY_SPREAD = 3.0
+"""A band that stays within this factor for two such blocks is a machine's: voices, and their echoes, do not."""
 _BINS = np.array([round(edge * WINDOW_SAMPLES / HEARING_RATE) for edge in _EDGES_HZ])
 _WINDOW = np.hanning(WINDOW_SAMPLES + 2)[1:-1].astype(np.float32)
 _LEAST_NOISE = np.diff(_BINS) * 16.0 * 0.375
@@ -63,6 +66,9 @@ class EchoPath:
         self._minima: Bands = np.full((_NOISE_BLOCKS, BANDS), np.inf)
         self._block = self._block_ms = 0
         self._noise = _LEAST_NOISE
+        self._lows: Bands = np.zeros((2, BANDS))
+        self._highs: Bands = np.full((2, BANDS), np.inf)
+        self._steady_block_ms = 0
         self.reset()
 
     def reset(self) -> None:
@@ -85,6 +91,18 @@ class EchoPath:
         self._block_ms += frame_ms
         self._minima[self._block] = np.minimum(heard, self._minima[self._block])
         self._noise = np.maximum(_MINIMUM_BIAS * self._minima.min(axis=0), _LEAST_NOISE)
+        low = self._steady_low(heard, frame_ms)
+        self._noise = np.maximum(self._noise, _MINIMUM_BIAS * low)
+
+    def _steady_low(self, heard: Bands, frame_ms: int) -> Bands:
+        """The level of the bands that are steady, 0 in the others: a hum that begins is noise at once."""
+        if self._steady_block_ms >= _STEADY_BLOCK_MS:
+            self._lows[1], self._highs[1], self._steady_block_ms = self._lows[0], self._highs[0], 0
+            self._lows[0], self._highs[0] = heard, heard
+        self._steady_block_ms += frame_ms
+        self._lows[0], self._highs[0] = np.minimum(self._lows[0], heard), np.maximum(self._highs[0], heard)
+        low: Bands = self._lows.min(axis=0)
+        return np.where(self._highs.max(axis=0) < _STEADY_SPREAD * low, low, 0.0)
 
     def excess_db(self, margin_db: float) -> float:
         """How far this frame lies above the expected echo and noise with `margin_db` added: mean of the bands."""

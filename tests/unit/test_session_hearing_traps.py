@@ -53,7 +53,8 @@ async def talk(session: Session, ear: Ear, words: str, ms: int, sound: Pcm = HUM
     """Somebody says this, or makes that sound, and is quiet then; how many frames were audible."""
     ear.said, audible = words, 0
     for at in range(0, ms + quiet_ms, 20):
-        session.hear(sound if at < ms else np.zeros_like(sound))
+        softer = 0.6 if at // 100 % 2 else 1.0  # no voice is steady
+        session.hear((sound * softer).astype(np.int16) if at < ms else np.zeros_like(sound))
         audible += await play(session, 20)
     return audible
 

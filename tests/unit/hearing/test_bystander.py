@@ -7,7 +7,7 @@ import numpy as np
 from agent.hearing.bystander import AGAIN_MS, FIRST_MS, KEPT_SAMPLES, Bystander
 from agent.hearing.port import Pcm
 from agent.settings import VadSettings
-from tests.unit.hearing.test_hearing_loop import FRAME, QUIET, VOICE, LevelVad
+from tests.unit.hearing.test_hearing_loop import FRAME, QUIET, VOICE, LevelVad, uttered
 
 SETTINGS = VadSettings(onset_ms=60, hangover_ms=100, preroll_ms=50)
 FRAME_MS = 10
@@ -20,7 +20,7 @@ def bystander() -> Bystander:
 
 def hears(microphone: Bystander, frame: Pcm, ms: int) -> list[int]:
     """When, in milliseconds of this sound, somebody was found to talk."""
-    return [(n + 1) * FRAME_MS for n in range(ms // FRAME_MS) if microphone.hear(frame)]
+    return [(n + 1) * FRAME_MS for n in range(ms // FRAME_MS) if microphone.hear(uttered(frame, n))]
 
 
 def test_who_talks_is_noticed_once_they_have_said_something_and_again_as_they_go_on():

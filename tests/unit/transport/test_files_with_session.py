@@ -119,10 +119,10 @@ class HummingTts:
 
 
 def hello(ms):
-    """A voiced sound: harmonics of 130 Hz."""
+    """A voiced sound: harmonics of 130 Hz, every other tenth of a second softer, for no voice is steady."""
     t = np.arange(ms * 16) / 16_000
     tone = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 12))
-    pcm = (4_000 * tone).astype(np.int16)
+    pcm = (4_000 * tone * np.where(t * 10 % 2 < 1, 1.0, 0.6)).astype(np.int16)
     return Audio(pcm, np.repeat(pcm, 3))
 
 
