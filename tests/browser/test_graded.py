@@ -1,4 +1,4 @@
-"""Graded interruption at the page, asserted on what was heard: "mm-hm", "stop", an e-mail that waits for its yes.
+"""Graded interruption at the page, asserted on what was heard: a cough, "mm-hm", "stop", an e-mail that waits.
 
 The three lanes of a recording and the gate's own events share the audio context's clock. Ghost
 speech is meant strictly here: from the moment the gate has closed until it opens for the next
@@ -20,7 +20,6 @@ from agent.bench.alignment import Reference, continuity
 from agent.timeline.entry import Entry
 from tests.browser.conftest import LONG_QUESTION
 from tests.browser.page import RATE, Heard, TalkPage
-from tests.browser.test_cough import KEEP_PEERS, LOST_MS, WORD_MS
 from tests.fixtures.server import Server, payloads, start_server, stop_server
 from tests.fixtures.speech import Pcm, has_flite, resampled, sounds, speak
 
@@ -37,6 +36,23 @@ MORE = " and the sea has the news of the village: who has married and whose boat
 LETTER = "send an email to anna saying the lighthouse is lit again and all three boats are back in the harbor"
 CARD = "#proposal:visible"
 FIGURES = "() => { const { cuts, ghostSamples } = window.voiceAgent.state().figures; return [cuts, ghostSamples]; }"
+WORD_MS = 500.0
+"""No word of the long answer is longer."""
+KEEP_PEERS = """() => {
+  const Real = RTCPeerConnection;
+  window.testPeers = [];
+  window.RTCPeerConnection = class extends Real {
+    constructor(...args) { super(...args); window.testPeers.push(this); }
+  };
+}"""
+LOST_MS = """async () => {
+  let samples = 0;
+  for (const peer of window.testPeers) for (const report of (await peer.getStats()).values()) {
+    if (report.type === 'inbound-rtp') samples += report.removedSamplesForAcceleration + report.concealedSamples;
+  }
+  return samples / 48;
+}"""
+"""What the browser's own receiver left out or made up, because the machine stalled."""
 STOP_THRICE = """() => {
   for (let i = 0; i < 2; i++) document.dispatchEvent(new KeyboardEvent('keydown', { code: 'Escape', bubbles: true }));
   document.getElementById('stop').click();
@@ -56,7 +72,6 @@ BACKCHANNELS = {
     "mm-hm": lambda: sounds("ah m hh ah m", "rms", RATE),
     "okay": lambda: speak("okay", "rms", RATE),
 }
-needs_flite = pytest.mark.skipif(not has_flite(), reason="recognition is tested with flite's voices; flite is absent")
 
 
 def outbox(server: Server) -> list[Path]:
@@ -81,12 +96,14 @@ def ended(server: Server, replies: int) -> list[Entry]:
 
 
 def listen(talk: TalkPage, server: Server, sound: Pcm) -> None:
-    """Makes a sound, and again where a starved browser swallowed it."""
+    """Makes a sound, and again where a starved browser swallowed it; it is heard."""
+    before = len(payloads(server.entries(), "speech.started"))
     for _ in range(2):
         talk.say_pcm(sound)
         with suppress(AssertionError):
-            talk.until(lambda: payloads(server.entries(), "speech.started"), "that it hears something", 3)
+            talk.until(lambda: len(payloads(server.entries(), "speech.started")) > before, "that it hears it", 3)
             return
+    raise AssertionError("the sound was not heard")
 
 
 def say_until(talk: TalkPage, word: str, check: Callable[[], Any], what: str) -> None:
@@ -118,40 +135,52 @@ def assert_no_ghost_speech(talk: TalkPage, heard: Heard) -> None:
     assert figures == [1, 0], "cuts and ghost samples, by the page's own figures"
 
 
-@needs_flite
-@pytest.mark.parametrize("word", list(BACKCHANNELS))
-def test_a_listener_s_word_lets_the_answer_go_on_to_its_end(
-    server: Server, talk: TalkPage, long_answer: Reference, word: str
+def cough() -> Pcm:
+    """200 ms of noise that dies away."""
+    noise = np.random.default_rng(7).standard_normal(RATE // 5) * np.exp(-np.arange(RATE // 5) / (RATE * 0.06))
+    return np.asarray(np.clip(noise * 6_000, -32_768, 32_767), np.int16)
+
+
+def test_coughs_and_a_listener_s_words_cost_nothing_of_the_answer(
+    server: Server, talk: TalkPage, long_answer: Reference
 ) -> None:
     talk.page.evaluate(KEEP_PEERS)
     talk.connect()
     lost_ms = -talk.page.evaluate(LOST_MS)
     talk.record()
-    tell(talk, 2_500, LONG_QUESTION)
-    listen(talk, server, BACKCHANNELS[word]())
+    tell(talk, 1_500, LONG_QUESTION)
+    for _ in range(3):
+        talk.say_pcm(cough())
+        talk.page.wait_for_timeout(2_000)
+    coughs = [event for event in talk.gate_events() if event["type"] == "closed" and event["byVoice"]]
+    assert coughs, "the page cut its playback by itself"
+    assert len(payloads(server.entries(), "playback.resume")) == len(coughs)
+    for sound in BACKCHANNELS.values() if has_flite() else ():
+        listen(talk, server, sound())
+        talk.page.wait_for_timeout(1_500)
     entries = talk.until(lambda: ended(server, 1), "the end of the answer", 60)
     talk.until(lambda: talk.mode() == "listening", "that it listens")
     talk.page.wait_for_timeout(300)
     heard = talk.recording()
     lost_ms += talk.page.evaluate(LOST_MS)
 
-    assert payloads(entries, "speech.started"), "the word was heard"
     judged = types(entries, "interruption.")
-    assert judged in ([], ["interruption.suspected", "interruption.dismissed"] * (len(judged) // 2)), judged
+    assert judged == ["interruption.suspected", "interruption.dismissed"] * (len(judged) // 2), judged
     assert [stop.method for stop in payloads(entries, "playback.stop")] == ["complete"]
-    assert len(payloads(entries, "turn.end")) <= 1, "it is no turn"
+    assert len(payloads(entries, "turn.end")) <= 1, "none of it is a turn"
     assert len(talk.agent_texts()) == 1, "nothing is answered"
     assert talk.page.locator("#items del.cut").count() == 0
 
     found = continuity(resampled(heard.ear, heard.rate, 16_000), long_answer)
     cuts = [event for event in talk.gate_events() if event["type"] == "closed"]
     assert found is not None, "the answer was heard"
+    print(f"{found}; the browser itself lost {lost_ms:.1f} ms; {len(cuts)} cuts")
     assert found.missing_ms is not None
     assert found.missing_ms <= lost_ms, f"{found}; the browser itself lost {lost_ms:.0f} ms"
     assert found.repeated_ms is not None
-    assert found.repeated_ms <= len(cuts) * WORD_MS
+    assert found.repeated_ms < len(cuts) * WORD_MS
     said = np.flatnonzero(heard.level(heard.microphone) > AUDIBLE)
-    assert heard.level(heard.ear)[said[-1] + 50 :].max() > AUDIBLE, "it went on behind the word"
+    assert heard.level(heard.ear)[said[-1] + 50 :].max() > AUDIBLE, "it went on behind the last sound"
     assert not talk.errors
 
 
