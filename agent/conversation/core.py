@@ -138,12 +138,12 @@ class Conversation:
         presence, turn = self._presence, self._turn
         heard, latency_ms, before = bool(presence), presence.output_latency_ms, presence.live_source
         moved = self._focus.take(fact, self._now_us, self._quiet_since_us())
+        played = fact.played if isinstance(fact, e.DeviceLeft) else None
         if heard and not presence:  # a page was closed, a phone locked, a browser blocks sound
-            played = fact.played if isinstance(fact, e.DeviceLeft) else None
             gone = isinstance(fact, e.DeviceLeft) and presence.live is None
             (self._abandon if gone else self._confirm)(before, "device_left", played)
         elif moved:
-            self._interruptions.moved(latency_ms, self.turn_id, self._now_us)
+            self._interruptions.moved(latency_ms, self.turn_id, self._now_us, played)
         if turn is not None and turn.held and not presence.can_hold(turn.held_by, moved=moved):
             self._close_by("push_to_talk")
         self._answering.link_changed(self._now_us)

@@ -115,6 +115,8 @@ class Interruptions:
         self._alarm_us = 0
         self._tail_samples = 0
         """What was sent last to the device that was live before, and not heard there."""
+        self._moved_from: Played | None = None
+        """How far the reply was audible there, where that is known better."""
         self._let_pass = False
         """The sound that goes on did not pause playback, for want of voice so far."""
 
@@ -196,16 +198,16 @@ class Interruptions:
         self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence=evidence))
         self._answering.resume(heard_samples, self.policy.resume_at, now_us)
 
-    def moved(self, latency_ms: int, turn_id: str, now_us: int) -> None:
-        """Another device is live: the reply goes on there from where it stopped being audible at the one before,
-        `latency_ms` behind what was sent, once it is known how much that was. What was suspected there is not
-        judged any more."""
+    def moved(self, latency_ms: int, turn_id: str, now_us: int, played: Played | None = None) -> None:
+        """Another device is live: the reply goes on there from where it stopped being audible at the one before:
+        `played`, or `latency_ms` behind what was sent, once it is known how much that was. What was suspected there
+        is not judged any more."""
         reply = self._answering.reply
         if reply is None or not reply.committed or reply.playback.state not in ("playing", "paused"):
             return
-        self._tail_samples = latency_ms * REPLY_RATE // 1_000
+        self._tail_samples, self._moved_from = latency_ms * REPLY_RATE // 1_000, played
         if self._suspicion is not None:
-            heard_samples, _ = self._where_heard(reply)
+            heard_samples, _ = self._where_heard(reply, played)
             self._clear()
             self._out.add(InterruptionDismissed(turn_id=turn_id, reply_id=reply.reply_id, evidence="moved"))
             self._answering.resume(heard_samples, self.policy.resume_at, now_us)
@@ -217,9 +219,9 @@ class Interruptions:
         """At the new device, unless something is suspected there already."""
         reply = self._answering.reply
         if self._suspicion is None and reply is not None:
-            heard_samples, _ = self._where_heard(reply)
+            heard_samples, _ = self._where_heard(reply, self._moved_from)
             self._answering.resume(heard_samples, self.policy.resume_at, now_us)
-            self._tail_samples = 0
+            self._tail_samples, self._moved_from = 0, None
 
     def _suspect(self, by: str, suspicion: Suspicion, turn_id: str, now_us: int) -> None:
         reply = self._answering.reply
@@ -243,5 +245,5 @@ class Interruptions:
 
     def _clear(self) -> None:
         self._suspicion = None
-        self._tail_samples = 0
+        self._tail_samples, self._moved_from = 0, None
         self._deadlines.clear("window", "device_window", "pause_limit", "moved")

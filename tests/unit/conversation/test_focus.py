@@ -157,6 +157,14 @@ def test_it_goes_on_where_the_device_that_leaves_was_heard():
     assert script.none(d.PlaybackStop)
 
 
+def test_it_goes_on_from_what_the_device_that_was_lost_can_have_heard():
+    script = told()
+    script.post(e.DeviceLeft(device_id="b", reason="vanished", played=e.Played(script.reply_id, WORD_SAMPLES)))
+    script.mark(3.75).wait(0)
+    assert script.one(d.PlaybackResume).sample == WORD_SAMPLES
+    assert script.none(d.PlaybackStop)
+
+
 def test_what_was_suspected_at_the_device_before_is_not_judged_any_more():
     script = told().starts()
     script.post(asks("d1"))
