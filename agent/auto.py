@@ -74,20 +74,19 @@ class Choice:
 
 def choose(table: Table, model: str, present: Present) -> Choice:
     """The best candidate of a table. `model` is the table's own setting, taken before others if it is there."""
-    better = ""
+    return available(table, model, present)[0]
+
+
+def available(table: Table, model: str, present: Present) -> list[Choice]:
+    """All candidates of a table that could be taken, the best first."""
+    found, better = [], ""
     for candidate in CANDIDATES[table]:
         installed = present.models.get(candidate.engine, ())
         if _ready(candidate, model, installed, present):
             other = installed[0] if candidate.model and model not in installed and not _is_path(model) else ""
-            return Choice(table, candidate.engine, other, better)
+            found.append(Choice(table, candidate.engine, other, better))
         better = better or f"{candidate.engine} ({candidate.mend})"
-    raise ValueError(f"the last candidate for {table} is not there")
-
-
-def available(table: Table, model: str, present: Present) -> list[str]:
-    """All engines of a table that could be taken, the best first."""
-    found = CANDIDATES[table]
-    return [one.engine for one in found if _ready(one, model, present.models.get(one.engine, ()), present)]
+    return found
 
 
 def _ready(candidate: Candidate, model: str, installed: Sequence[str], present: Present) -> bool:
@@ -111,11 +110,16 @@ def resolved(settings: Settings) -> tuple[Settings, tuple[Choice, ...]]:
         return settings, ()
     here = present(settings)
     choices = tuple(choose(table, getattr(getattr(settings, table), "model", ""), here) for table in wanted)
-    changed: dict[str, object] = {}
     for choice in choices:
-        update = {"engine": choice.engine} | ({"model": choice.model} if choice.model else {})
-        changed[choice.table] = getattr(settings, choice.table).model_copy(update=update)
-    return settings.model_copy(update=changed), choices
+        settings = applied(settings, choice)
+    return settings, choices
+
+
+def applied(settings: Settings, choice: Choice) -> Settings:
+    """The settings with this engine."""
+    update = {"engine": choice.engine} | ({"model": choice.model} if choice.model else {})
+    table = getattr(settings, choice.table).model_copy(update=update)
+    return settings.model_copy(update={choice.table: table})
 
 
 def present(settings: Settings) -> Present:

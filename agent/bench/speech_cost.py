@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.app import App
-from agent.auto import available, present
+from agent.auto import applied, available, present
 from agent.bench.machine import cpu_s
 from agent.clock import Clock
 from agent.settings import Settings, TimelineSettings
@@ -62,10 +62,9 @@ async def speech_cost(tts: Tts, clock: Clock, repeats: int, sentences: tuple[str
 async def speech_costs(settings: Settings, clock: Clock, repeats: int) -> list[SpeechCost]:
     """Of each engine that is present, the best first. Raises `AgentError`, `TimeoutError`."""
     found = []
-    for engine in available("tts", settings.tts.model, present(settings)):
-        changed = settings.tts.model_copy(update={"engine": engine})
-        private = {"tts": changed, "timeline": TimelineSettings(store="memory")}
-        tts = App(settings.model_copy(update=private)).engines.tts
+    private = settings.model_copy(update={"timeline": TimelineSettings(store="memory")})
+    for choice in available("tts", settings.tts.model, present(settings)):
+        tts = App(applied(private, choice)).engines.tts
         await tts.start()
         try:
             found.append(await speech_cost(tts, clock, repeats))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.app import App
 from agent.audio.resample import Resampler
-from agent.auto import CANDIDATES, Present, Table, available, choose, present
+from agent.auto import CANDIDATES, Choice, Present, Table, applied, available, choose, present
 from agent.bench.speech_cost import speech_cost
 from agent.clock import Clock
 from agent.doctor.check import INSTALL, Check
@@ -79,9 +79,9 @@ async def _others(settings: Settings, pcm: NDArray[np.int16], cache: Path) -> As
     except AgentError as error:
         yield Check("models", False, str(error), "mend models/manifest.toml, or delete it")
         return
-    for table, engine in _unused(settings, here):
-        changed = getattr(settings, table).model_copy(update={"engine": engine})
-        app = App(settings.model_copy(update={table: changed}), cache=cache)
+    for choice in _unused(settings, here):
+        table, engine = choice.table, choice.engine
+        app = App(applied(settings, choice), cache=cache)
         speaker, listener = app.engines.tts, app.engines.asr
         try:
             if table == "tts":
@@ -109,13 +109,13 @@ def better(settings: Settings, here: Present) -> Iterator[Check]:
             yield Check(f"better {table}", None, "not here", choice.better)
 
 
-def _unused(settings: Settings, here: Present) -> Iterator[tuple[Table, str]]:
+def _unused(settings: Settings, here: Present) -> Iterator[Choice]:
     tables: tuple[Table, ...] = ("tts", "asr")
     for table in tables:
         own = getattr(settings, table)
-        for engine in available(table, own.model if hasattr(own, "model") else "", here):
-            if engine != own.engine:
-                yield table, engine
+        for choice in available(table, getattr(own, "model", ""), here):
+            if choice.engine != own.engine:
+                yield choice
 
 
 def _useful(check: Check) -> Check:

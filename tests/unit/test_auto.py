@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.auto import CANDIDATES, Present, choose, present, resolved
+from agent.auto import CANDIDATES, Present, available, choose, present, resolved
 from agent.cli import main
 from agent.config.load import load
 from agent.models.folder import ModelsFolder
@@ -43,6 +43,14 @@ def test_the_best_that_is_present_is_taken(table, model, here, engine, taken):
     assert bool(choice.better) == (engine != best.engine)
     if choice.better:
         assert best.mend in str(choice)
+
+
+def test_all_that_could_be_taken_are_listed():
+    assert [(one.engine, one.model) for one in available("tts", "piper-c", EVERYTHING)] == [
+        ("piper", "piper-a"),
+        ("espeak", ""),
+    ]
+    assert [one.engine for one in available("asr", "", FRESH)] == ["pocketsphinx"]
 
 
 def test_the_last_candidate_is_the_default_of_a_fresh_clone():
