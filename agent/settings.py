@@ -119,7 +119,7 @@ class BrainSettings(_Table):
     context_tokens: Annotated[int, Field(ge=1_024, le=10_000_000)] = 16_384
     """The model's context window: tools, conversation and answer have to fit in. Older turns are kept in short."""
     first_token_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
-    """From the question to the first token, further attempts included."""
+    """From the question to the first token, further attempts included. `replies.model_timeout_ms` bounds it, too."""
     token_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 5.0
     """From one token to the next."""
     answer_timeout_s: Annotated[float, Field(ge=0.1, le=3_600)] = 60.0

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
-from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
+from openai.types.chat.chat_completion_chunk import (
+    Choice,
+    ChoiceDelta,
+    ChoiceDeltaToolCall,
+    ChoiceDeltaToolCallFunction,
+)
+from openai.types.completion_usage import PromptTokensDetails
 
 from agent.thinking.chat_calls import CallAssembler
 from agent.thinking.chat_errors import BrokenStream
@@ -55,10 +62,11 @@ class ChatAnswer:
         text = _text(delta.content) or _text(delta.refusal)
         self.begun = self.begun or bool(thought or calls or text)
         for call in calls:
-            function = call.function
-            name, arguments = (function.name, function.arguments) if function else (None, None)
-            index = call.index if isinstance(call.index, int) else 0
-            self._calls.add(index, _text(call.id), _text(name), _text(arguments))
+            if isinstance(call, ChoiceDeltaToolCall):
+                function = call.function
+                called = isinstance(function, ChoiceDeltaToolCallFunction)
+                name, arguments = (function.name, function.arguments) if function and called else (None, None)
+                self._calls.add(_count(call.index), _text(call.id), _text(name), _text(arguments))
         return self._speakable.push(text)
 
     def _spoken(self, text: str) -> list[Delta]:
@@ -72,11 +80,11 @@ def _text(value: object) -> str:
 
 def _usage(chunk: ChatCompletionChunk) -> Usage | None:
     usage = chunk.usage
-    if usage is None or not isinstance(usage.prompt_tokens, int):
+    if not isinstance(usage, CompletionUsage):
         return None
     details = usage.prompt_tokens_details
-    cached = details.cached_tokens if details else 0
-    return Usage(usage.prompt_tokens, _count(cached), _count(usage.completion_tokens))
+    cached = details.cached_tokens if isinstance(details, PromptTokensDetails) else 0
+    return Usage(_count(usage.prompt_tokens), _count(cached), _count(usage.completion_tokens))
 
 
 def _count(value: object) -> int:

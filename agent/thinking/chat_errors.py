@@ -22,7 +22,7 @@ class BrokenStream(Exception):
     """The answer is no answer, or only the beginning of one."""
 
 
-FAILURES = (openai.OpenAIError, Silent, BrokenStream, json.JSONDecodeError, UnicodeDecodeError)
+FAILURES = (openai.OpenAIError, Silent, BrokenStream, json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 """All that a request may end with when the other side is to blame."""
 
 
@@ -54,7 +54,7 @@ def explained(error: Exception, settings: BrainSettings, key: str) -> str:
             return f"{where} answered {error.status_code} ({quoted})"
         case openai.APIError():
             return f"{model} broke off: {quoted}"
-        case json.JSONDecodeError() | UnicodeDecodeError():
+        case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
             return f"{where} sent what is no chat stream: see that brain.base_url is right to its /v1"
         case _:
             return quoted

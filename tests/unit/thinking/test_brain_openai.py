@@ -169,6 +169,7 @@ def test_an_answer_without_its_end_mark_or_figures_is_complete_and_soon() -> Non
         ([said("It is "), b"data: {not json\n\n"], "no chat stream"),
         ([said("It is "), b"data: \xff\xfe\n\n"], "no chat stream"),
         ([said("It is "), b"data: [1, 2]\n\n"], "no chunk"),
+        ([said("It is "), b"data: " + b"[" * 200_000 + b"\n\n"], "no chat stream"),
         ([said("It is "), 60.0, said("late"), ended()], "fell silent for 5 s"),
     ],
 )
@@ -188,7 +189,18 @@ def test_an_answer_that_breaks_off_says_what_it_said_and_fails(script: Script, s
     assert len(server.prompts) == 1, "what was said once is not said again by another attempt"
 
 
-@pytest.mark.parametrize("odd", [{"choices": None}, {"choices": [None]}, {"choices": [{"delta": None}]}, {}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"choices": None},
+        {"choices": [None]},
+        {"choices": [{"delta": None}]},
+        {"choices": [{"delta": {"content": 5, "tool_calls": [None, "x"]}}]},
+        {"choices": [], "usage": "none"},
+        {"choices": [], "usage": {"prompt_tokens": None, "prompt_tokens_details": []}},
+    ],
+)
 def test_chunks_that_say_nothing_are_passed_over(odd: dict[str, Any]) -> None:
     assert text_of(once(event(odd), said("Yes."), event(odd), ended(), usage(1, 0, 1), DONE)) == "Yes."
 
