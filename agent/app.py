@@ -71,6 +71,7 @@ from agent.transport.session_token import TokenKey, key_in
 
 if TYPE_CHECKING:
     from agent.telemetry.listener import Telemetry
+    from agent.thinking.mcp.server import McpServer
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
@@ -97,6 +98,7 @@ class App:
         self.store = _store(settings, self.clock)
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
+        self._mcp = _mcp_servers(settings)
         self._engines_of = self._engines(cache, parts)
         self.engines = self._engines_of[LOCAL]
         self.sessions: dict[str, Session] = {}
@@ -136,7 +138,10 @@ class App:
         def of(own: Belongings) -> Engines:
             builtin = builtin_tools(own.memory, own.timers, libraries, own.office, self._forget)
             tools, speed = without_duplicates(builtin, plugged), partial(self._speed, own)
-            return Engines(vad, asr, brain, tools, tts, speed, names, own.speed_asked, fallback, own.memory.forget)
+            sources = self._mcp if own.owner == LOCAL else ()  # they act with what belongs to whoever set them up
+            return Engines(
+                vad, asr, brain, tools, tts, speed, names, own.speed_asked, fallback, own.memory.forget, sources
+            )
 
         return {name: of(own) for name, own in self.owners.items()}
 
@@ -183,6 +188,9 @@ class App:
                 *(self._tasks.create_task(self._ring(own), name="timers") for own in self.owners.values()),
                 self._tasks.create_task(self._retain(), name="retention"),
             ]
+            self._connections = [
+                self._tasks.create_task(server.run(), name=f"mcp {server.name}") for server in self._mcp
+            ]
         except BaseException:
             await stack.aclose()
             raise
@@ -195,6 +203,8 @@ class App:
             chore.cancel()
         for session_id in list(self.sessions):
             await self.rest(session_id)
+        for connection in self._connections:
+            connection.cancel()
         await self._stack.aclose()
 
     async def _forget_answers(self, session_id: str) -> None:
@@ -431,6 +441,14 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     from agent.telemetry.listener import telemetry  # the library takes its time to load
 
     return telemetry(settings.telemetry)
+
+
+def _mcp_servers(settings: Settings) -> list[McpServer]:
+    if not settings.mcp:
+        return []
+    from agent.thinking.mcp.server import McpServer  # the library takes its time to load
+
+    return [McpServer(name, given) for name, given in settings.mcp.items()]
 
 
 def _owner(settings: Settings) -> Owner:

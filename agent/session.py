@@ -58,7 +58,7 @@ from agent.settings import Settings
 from agent.speaking.loop import SpeakingLoop
 from agent.speaking.port import Tts
 from agent.thinking.loop import ThinkingLoop
-from agent.thinking.port import Brain, Tool, UserContext
+from agent.thinking.port import Brain, Tool, ToolSource, UserContext
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.log import Timeline
@@ -91,6 +91,8 @@ class Engines:
     """Answers while the brain fails."""
     forget: Callable[[str], Awaitable[None]] = no_answers
     """Erases what the tools have kept of what they answered in a session. Raises `ToolError`."""
+    sources: Sequence[ToolSource] = ()
+    """Of further tools, which come and go."""
 
 
 class Session:
@@ -151,6 +153,7 @@ class Session:
             fallback=engines.fallback,
             session_id=session_id,
             instructions=settings.brain.instructions,
+            sources=engines.sources,
         )
         self._speaking = SpeakingLoop(engines.tts, clock, self.post, settings.playout, self._speed)
         self._holdback = Holdback(self.timeline, self._thinking.apply, self._closed)

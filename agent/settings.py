@@ -7,13 +7,16 @@ table.key=value`. Units are in the names.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agent.conversation.policy import Actions, Endpointing, Interruption, Replies
+
+_HEADER = re.compile(r"[A-Za-z0-9-]+ *= *[A-Za-z_][A-Za-z0-9_]*")
 
 
 class _Table(BaseModel):
@@ -140,6 +143,36 @@ class BrainSettings(_Table):
         return value
 
 
+class McpSettings(_Table):
+    """A server of the Model Context Protocol whose tools the agent may use: a table for each, under a name of yours,
+    which its tools' names begin with. It has a `command` or a `url`."""
+
+    command: str = ""
+    """The program that is the server; it is started and talked to over its standard input and output."""
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    """Names of environment variables that it gets, beside PATH, HOME and the like."""
+    url: str = ""
+    """Where a server that runs already speaks streamable HTTP."""
+    headers: tuple[str, ...] = ()
+    """What is sent to it, as "Header = VARIABLE": the value stands in that environment variable, as in
+    "Authorization = MY_TOKEN"."""
+    tools: tuple[str, ...] = ()
+    """The only ones of its tools that are used; empty: all."""
+    trusted: bool = True
+    """Believe what it says of its tools: that one only reads, or destroys nothing. Else you confirm each call."""
+    timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
+    """For a list of its tools, and for a tool that only reads; a write is waited for."""
+
+    @model_validator(mode="after")
+    def _either(self) -> McpSettings:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("give it either a command or a url")
+        if malformed := [header for header in self.headers if not _HEADER.fullmatch(header)]:
+            raise ValueError(f'headers: {malformed[0]!r} is not of the form "Header = VARIABLE"')
+        return self
+
+
 class MailSettings(_Table):
     """E-mails that the user dictates. Nothing is sent before the user has confirmed it."""
 
@@ -259,6 +292,7 @@ class Settings(_Table):
     actions: Actions = Actions()
     brain: BrainSettings = BrainSettings()
     mail: MailSettings = MailSettings()
+    mcp: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,23}$")], McpSettings] = {}
     calendar: CalendarSettings = CalendarSettings()
     tts: TtsSettings = TtsSettings()
     models: ModelsSettings = ModelsSettings()

@@ -19,7 +19,7 @@ _SECRET_ENDINGS = ("token", "tokens", "key", "password", "secret")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting. `name` is `table.key`; `allowed` says in words what may be set."""
+    """One setting. `name` is `table.key`, or `family.name.key`; `allowed` says in words what may be set."""
 
     name: str
     type: Any
@@ -48,7 +48,25 @@ class Key:
 def tables() -> Mapping[str, type]:
     """The class of each table, in the order of the file."""
     hints = get_type_hints(Settings)
-    return {name: hints[name] for name in Settings.model_fields}
+    return {name: hints[name] for name in Settings.model_fields if isinstance(hints[name], type)}
+
+
+def families() -> Mapping[str, type]:
+    """The class of the tables of which there may be any number, `[family.name]`."""
+    hints = get_type_hints(Settings)
+    return {name: get_args(hints[name])[1] for name in Settings.model_fields if get_origin(hints[name]) is dict}
+
+
+def key_of(name: str) -> Key | None:
+    """The setting of this name, if there is one."""
+    return near_keys(name).get(name)
+
+
+def near_keys(name: str) -> Mapping[str, Key]:
+    """The settings that this name may be one of: those of its table if that is one of a family, else of all tables."""
+    family, _, rest = name.partition(".")
+    member = rest.partition(".")[0]
+    return family_keys(family, member) if member and family in families() else keys()
 
 
 @cache
@@ -56,12 +74,25 @@ def keys() -> Mapping[str, Key]:
     """All settings by `table.key`, in the order of the file."""
     found: dict[str, Key] = {}
     for table, owner in tables().items():
-        docs = _attribute_docs(owner)
-        defaults = owner()
-        for name, hint in _hints(owner).items():
-            kind, bounds = _unwrapped(hint)
-            full = f"{table}.{name}"
-            found[full] = Key(full, kind, getattr(defaults, name), _allowed(kind, bounds), docs.get(name, ""))
+        found |= _keys_in(table, owner, owner())
+    return found
+
+
+@cache
+def family_keys(family: str, member: str) -> Mapping[str, Key]:
+    """The settings of one table of a family, by `family.member.key`."""
+    owner = families()[family]
+    assert issubclass(owner, BaseModel)  # noqa: S101 - Settings has no other families
+    return _keys_in(f"{family}.{member}", owner, owner.model_construct())
+
+
+def _keys_in(table: str, owner: type, defaults: object) -> dict[str, Key]:
+    docs = _attribute_docs(owner)
+    found: dict[str, Key] = {}
+    for name, hint in _hints(owner).items():
+        kind, bounds = _unwrapped(hint)
+        full = f"{table}.{name}"
+        found[full] = Key(full, kind, getattr(defaults, name), _allowed(kind, bounds), docs.get(name, ""))
     return found
 
 

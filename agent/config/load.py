@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agent.config import file
-from agent.config.keys import Key, keys, tables
+from agent.config.keys import Key, families, key_of, keys, near_keys, tables
 from agent.errors import SettingsError
 from agent.settings import Settings
 
@@ -58,7 +58,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str]
         given.update({one.key.name: one for one in _from_file(path)})
     given.update({one.key.name: one for one in _from_environment(environ)})
     given.update({one.key.name: one for one in _from_command_line(overrides)})
-    origin = {name: given[name].origin if name in given else DEFAULT for name in keys()}
+    origin = dict.fromkeys(keys(), DEFAULT) | {name: one.origin for name, one in given.items()}
     return Loaded(_validated(given), origin)
 
 
@@ -85,15 +85,26 @@ def values_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _from_file(path: Path) -> Iterator[_Given]:
     numbers = file.lines(path)
-    for table, values in file.read(path).items():
+    for table, values in _tables_of(file.read(path)):
         if not isinstance(values, dict):
             raise SettingsError(f"{table} ({path.name}) stands outside any table{_suggestion(table, _by_last_part())}")
-        if table not in tables():
+        if table not in tables() and table.partition(".")[0] not in families():
             raise SettingsError(f"there is no table [{table}] ({path.name}){_suggestion(table, tables())}")
+        if table not in tables() and not values:
+            raise SettingsError(f"[{table}] ({path.name}) is empty")
         for name, value in values.items():
             full = f"{table}.{name}"
             origin = f"{path.name}:{numbers[full]}" if full in numbers else path.name
             yield _Given(_known(full, origin), value, origin)
+
+
+def _tables_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The tables of a file by name, those of a family as `family.name`."""
+    for table, values in document.items():
+        if table in families() and isinstance(values, dict):
+            yield from ((f"{table}.{member}", within) for member, within in values.items())
+        else:
+            yield table, values
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
@@ -130,9 +141,9 @@ def _parsed(text: str, key: Key) -> Any:
 
 
 def _known(name: str, origin: str) -> Key:
-    key = keys().get(name)
+    key = key_of(name)
     if key is None:
-        known = list(keys())
+        known = list(near_keys(name))
         nearest = _suggestion(name, known) or _suggestion(name.rpartition(".")[2], _by_last_part())
         raise SettingsError(f"there is no setting {name} ({origin}){nearest}")
     return key
@@ -151,12 +162,16 @@ def _suggestion(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
 
 
 def _validated(given: Mapping[str, _Given]) -> Settings:
-    nested: dict[str, dict[str, Any]] = {}
+    nested: dict[str, Any] = {}
     for one in given.values():
         # A bool is an int to pydantic, but `port = true` is a mistake.
         if isinstance(one.value, bool) and one.key.type is not bool:
             raise SettingsError(f"{one} ({one.origin}) must be {one.key.allowed or 'something else than a bool'}")
-        nested.setdefault(one.key.table, {})[one.key.name.partition(".")[2]] = one.value
+        *path, last = one.key.name.split(".")
+        table = nested
+        for part in path:
+            table = table.setdefault(part, {})
+        table[last] = one.value
     try:
         return Settings.model_validate(nested)
     except ValidationError as error:
@@ -166,7 +181,8 @@ def _validated(given: Mapping[str, _Given]) -> Settings:
 
 def _complaint(place: tuple[int | str, ...], message: str, given: Mapping[str, _Given]) -> str:
     """One of pydantic's errors in a line that names the key and where it was set."""
-    table, name = str(place[0]), ".".join(str(part) for part in place[:2])
+    table = str(place[0])
+    name = ".".join(str(part) for part in place[: 3 if table in families() else 2])
     message = message.removeprefix("Value error, ").replace("Input should be", "must be")
     if len(place) == 1:
         # The core's own tables check themselves and begin with the key: "floor_ms is -1; it must …".

@@ -6,10 +6,11 @@ import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tomlkit
 
-from agent.config.keys import Key, keys, table_doc, tables
+from agent.config.keys import Key, families, family_keys, key_of, keys, table_doc, tables
 from agent.config.load import Loaded
 from agent.settings import Settings
 
@@ -31,8 +32,9 @@ class Row:
 def rows(loaded: Loaded) -> list[Row]:
     """Every setting in force, in the order of the file."""
     return [
-        Row(name, _toml(_masked(key, _value(loaded, name))), loaded.origin[name], _sentence(key))
-        for name, key in keys().items()
+        Row(name, _toml(_masked(key, _value(loaded, name))), origin, _sentence(key))
+        for name, origin in loaded.origin.items()
+        if (key := key_of(name)) is not None
     ]
 
 
@@ -40,7 +42,7 @@ def masked(settings: Settings) -> dict[str, dict[str, object]]:
     """The settings as nested JSON values, fit for a report: secrets are masked."""
     return {
         table: {name: _masked(keys()[f"{table}.{name}"], value) for name, value in values.items()}
-        for table, values in settings.model_dump(mode="json").items()
+        for table, values in settings.model_dump(mode="json", exclude=set(families())).items()
     }
 
 
@@ -53,12 +55,23 @@ def describe() -> str:
             if key.table == table:
                 parts.append(f"{_comment(_sentence(key))}{name.partition('.')[2]} = {_toml(key.default)}\n")
         parts.append("\n")
+    parts += [_family(family, owner) for family, owner in families().items()]
     return "".join(parts).rstrip("\n") + "\n"
 
 
+def _family(family: str, owner: type) -> str:
+    """A table of a family as a comment: there is none by default."""
+    shown = [f"[{family}.NAME]"]
+    for name, key in family_keys(family, "NAME").items():
+        shown += [*_comment(_sentence(key)).splitlines(), f"{name.rpartition('.')[2]} = {_toml(key.default)}"]
+    return _comment(table_doc(owner)) + "".join(f"# {line}\n" for line in shown) + "\n"
+
+
 def _value(loaded: Loaded, name: str) -> object:
-    table, _, key = name.partition(".")
-    return getattr(getattr(loaded.settings, table), key)
+    found: Any = loaded.settings
+    for part in name.split("."):
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
+    return found
 
 
 def _sentence(key: Key) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agent.conversation.actions import Action
 from agent.conversation.deadlines import Deadlines
-from agent.conversation.decisions import ActionConfirmed, ActionProposed, ToolStart
+from agent.conversation.decisions import ActionConfirmed, ActionProposed, AgentStatus, ToolStart
+from agent.conversation.events import ToolProgress
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Replies
 from agent.conversation.proposals import Proposals
@@ -46,6 +47,19 @@ class Acting:
         action.idempotency_key = f"{action.action_id}:{self.session_id}:{reply.turn_id}:{confirmation}"
         self._await(action, now_us)
         return self._out.add(action.start())
+
+    def progressed(self, reply: Reply, progress: ToolProgress, now_us: int) -> None:
+        """A tool says how far it is: it is waited for as long again, and whoever waits is shown why."""
+        action = reply.calls.get(progress.call_id)
+        if reply.reply_id != progress.reply_id or action is None or action.state != "started":
+            return
+        self._await(action, now_us)
+        if not reply.committed:
+            return
+        share = f"{progress.share:.0%}" if progress.share >= 0 else ""
+        detail = " ".join(part for part in (action.spoken_name, share, progress.message) if part)
+        ids = {"turn_id": reply.turn_id, "reply_id": reply.reply_id}
+        self._out.add(AgentStatus(status="working", detail=detail, **ids))
 
     def _start_read(self, reply: Reply, action: Action, now_us: int) -> None:
         action.state = "started"

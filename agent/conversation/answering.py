@@ -41,7 +41,7 @@ class Answering:
         self._out = outbox
         self._deadlines = deadlines
         self._watch = Watch(policy, deadlines)
-        self._acting = Acting(policy, self.proposals, outbox, deadlines)
+        self.acting = Acting(policy, self.proposals, outbox, deadlines)
         self.replies = 0
         self.context = Context(policy.context_events)
         self.orphans = Orphans(outbox, self.context, deadlines, self.tell)
@@ -53,10 +53,10 @@ class Answering:
         return self.reply is None and not (self._announcements or self.proposals.waiting or self.orphans)
 
     def identify(self, session_id: str) -> None:
-        self._acting.session_id = session_id
+        self.acting.session_id = session_id
 
     def configure(self, policy: Replies, actions: Actions) -> None:
-        self.policy = self._acting.policy = self._watch.policy = policy
+        self.policy = self.acting.policy = self._watch.policy = policy
         self.proposals.policy = self.orphans.policy = actions
         self.context.set_limit(policy.context_events)
 
@@ -100,7 +100,7 @@ class Answering:
         action.reply_id, action.turn_id = reply.reply_id, turn_id
         reply.calls[action.call.call_id] = action
         reply.step_calls.append(action.call.call_id)
-        action.started_id = self._acting.start(reply, action, by, now_us)
+        action.started_id = self.acting.start(reply, action, by, now_us)
         reply.results.append(action.started_id)
 
     def tell(self, text: str, cause_id: str) -> None:
@@ -314,7 +314,7 @@ class Answering:
 
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
         unsafe = self._presence.out_of_control or (self._presence.unheard and not reply.by_hand)
-        for question in self._acting.advance(reply, now_us, held=self.paused or unsafe):
+        for question in self.acting.advance(reply, now_us, held=self.paused or unsafe):
             self._say(reply, question, "claim", (), now_us)
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:

@@ -16,6 +16,8 @@ def on_work(agent: Answering, fact: e.Event, now_us: int) -> None:
             agent.on_model_done(fact, now_us)
         case e.ToolResult():
             agent.on_result(fact, now_us)
+        case e.ToolProgress() if agent.reply is not None:
+            agent.acting.progressed(agent.reply, fact, now_us)
         case e.TtsChunk():
             agent.on_chunk(fact, now_us)
         case e.TtsFailed():

@@ -22,10 +22,12 @@ from agent.conversation.events import (
     ModelDone,
     ModelToken,
     ToolCall,
+    ToolProgress,
     ToolResult,
     ToolUnavailable,
 )
 from agent.errors import BrainError, ToolError
+from agent.thinking.pace import Pace
 from agent.thinking.port import (
     Brain,
     Call,
@@ -36,6 +38,7 @@ from agent.thinking.port import (
     Proposing,
     Tool,
     ToolContext,
+    ToolSource,
     Usage,
     UserContext,
 )
@@ -83,11 +86,12 @@ class ThinkingLoop:
         fallback: Brain | None = None,
         session_id: str = "",
         instructions: str = "",
+        sources: Sequence[ToolSource] = (),
     ) -> None:
         self._brain = brain
         self._fallback = fallback
-        self._tools = {tool.spec.name: tool for tool in tools}
-        self._specs = tuple(tool.spec for tool in tools)
+        self._own_tools = tools
+        self._sources = sources
         self._post = post
         self._resolve = resolve
         self._user = user
@@ -132,8 +136,10 @@ class ThinkingLoop:
         self._running = True
         for job in self._jobs:
             self._begin(job)
-        for tool in self._tools.values():
+        for tool in self._own_tools:
             self._launch(_Job("", "preflight", partial(self._preflight, tool)))
+        for source in self._sources:
+            self._launch(_Job("", "preflight", partial(self._watch, source)))
         try:
             await asyncio.Event().wait()
         finally:
@@ -265,7 +271,8 @@ class ThinkingLoop:
     def _prompt(self, start: ModelStart) -> Prompt:
         said = Message(role="user", text=start.text, understood=start.understood)
         messages = (*self._resolve(start.context), said, *self._resolve(start.results))
-        return Prompt(messages, self._specs, self._user(), self._instructions)
+        specs = tuple(tool.spec for tool in self._tools.values())
+        return Prompt(messages, specs, self._user(), self._instructions)
 
     async def call_fact(self, start: ModelStart, call: Call) -> ToolCall:
         """A brain's call with what its tool declares and proposes. A tool that does not exist, arguments that cannot
@@ -331,6 +338,23 @@ class ThinkingLoop:
 
     # ── tools ────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def _tools(self) -> dict[str, Tool]:
+        """Those that there are at this moment, by name; ours come before those of a source."""
+        found = {tool.spec.name: tool for tool in self._own_tools}
+        for source in self._sources:
+            for tool in source.tools:
+                found.setdefault(tool.spec.name, tool)
+        return found
+
+    async def _watch(self, source: ToolSource, job: _Job) -> None:
+        """Say whenever a source of tools fails, or fails otherwise than before."""
+        problem = ""
+        while True:
+            problem = await source.problem_other_than(problem)
+            if problem:
+                self.emit(job, ToolUnavailable(name=source.name, reason=problem))
+
     async def _preflight(self, tool: Tool, job: _Job) -> None:
         name = tool.spec.name
         try:
@@ -361,18 +385,20 @@ class ThinkingLoop:
         elif self._full():
             refusal = "limit", f"{MAX_TASKS} tasks of this session are running already"
         else:
-            context = ToolContext(self._user(), key, self._session_id)
-            work = partial(self._use, tool, call_id, start.arguments, context)
+            work = partial(self._use, tool, call_id, start.arguments, key)
             self._launch(_Job(start.reply_id, kind + call_id, work))
             return
         self._post(_failed(start.reply_id, call_id, *refusal))
 
-    async def _use(
-        self, tool: Tool, call_id: str, arguments: Mapping[str, Json], context: ToolContext, job: _Job
-    ) -> None:
+    async def _use(self, tool: Tool, call_id: str, arguments: Mapping[str, Json], key: str, job: _Job) -> None:
         name = tool.spec.name
+        pace = Pace(partial(self.emit, job))
+
+        def report(fact: ToolProgress) -> None:
+            pace.push(replace(fact, reply_id=job.reply_id, call_id=call_id))
+
         try:
-            content = await tool.run(arguments, context)
+            content = await tool.run(arguments, ToolContext(self._user(), key, self._session_id, report))
             result = ToolResult(reply_id=job.reply_id, call_id=call_id, ok=True, content=content)
         except ToolError as error:
             result = _failed(job.reply_id, call_id, error.error_class, str(error))
@@ -386,6 +412,8 @@ class ThinkingLoop:
             if _cancelled():
                 raise
             result = _failed(job.reply_id, call_id, "crash", f"{name} gave up")
+        finally:
+            pace.close()
         self.emit(job, result)
 
 

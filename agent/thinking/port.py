@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-from agent.conversation.events import Effect, Json
+from agent.conversation.events import Effect, Json, ToolProgress
 from agent.conversation.events import Usage as Usage
 from agent.conversation.message import Message as Message
 from agent.owners import LOCAL
@@ -56,6 +56,15 @@ class Proposal:
     reverts: str = ""
 
 
+MAX_PROGRESS_CHARS = 200
+
+Report = Callable[[ToolProgress], None]
+
+
+def _unread(fact: ToolProgress) -> None:
+    """Nobody looks."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """Given to a running tool. `idempotency_key` is empty for reads."""
@@ -64,6 +73,14 @@ class ToolContext:
     idempotency_key: str = ""
     session_id: str = ""
     """The conversation that it runs for."""
+    report: Report = _unread
+    """Puts what the tool tells of its work on the timeline; ids are filled in. To be called on the event loop."""
+
+    def progress(self, message: str = "", share: float | None = None) -> None:
+        """Say how far it is: in words, and as a share of the whole, 0 to 1, where that is known. It is then waited for
+        as long again."""
+        known = -1.0 if share is None else min(max(share, 0.0), 1.0)
+        self.report(ToolProgress(reply_id="", call_id="", message=message[:MAX_PROGRESS_CHARS], share=known))
 
 
 class Tool(Protocol):
@@ -85,6 +102,22 @@ class Proposing(Protocol):
 
     async def propose(self, arguments: Mapping[str, Json], user: UserContext) -> Proposal:
         """Changes nothing. Raises `ToolError` where `run` would fail anyway: nobody is asked then."""
+        ...
+
+
+class ToolSource(Protocol):
+    """Tools that come and go while the agent runs. `problem`: why they cannot be used, or empty."""
+
+    name: str
+
+    @property
+    def tools(self) -> Sequence[Tool]: ...
+
+    @property
+    def problem(self) -> str: ...
+
+    async def problem_other_than(self, known: str) -> str:
+        """The problem, as soon as it is another one than this."""
         ...
 
 

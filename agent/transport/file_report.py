@@ -29,7 +29,7 @@ def build_report(
 
     `{"turns", "inputs": [{"file", "start_ms", "end_ms"}], "duration_ms", "settings", "engines",
     "pending_timers", "errors": [{"t_ms", "code", "message"}]}`; `turns` is the projection `report`.
-    The settings of servers and pages are left out: they have no part in this, but hold secrets.
+    The settings of servers and pages are left out: they have no part in this, or hold secrets.
     """
     offset_ms = recording.offset_ms
     turns = report(entries)["turns"]
@@ -40,7 +40,7 @@ def build_report(
             for placed in recording.placed
         ],
         "duration_ms": recording.duration_ms,
-        "settings": settings.model_dump(mode="json", exclude={"server", "browser"}),
+        "settings": settings.model_dump(mode="json", exclude={"server", "browser", "mcp"}),
         "engines": dict(engines),
         "pending_timers": list(pending_timers),
         "errors": [error for entry in entries if (error := _error(entry, offset_ms)) is not None],

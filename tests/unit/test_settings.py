@@ -202,6 +202,39 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
         save(tmp_path / "nowhere" / "agent.toml", {"server.port": 1})
 
 
+# ── families of tables ───────────────────────────────────────────────────────────────────
+
+
+def test_a_family_has_any_number_of_tables_each_with_its_keys(path: Path) -> None:
+    path.write_text("[mcp.files]\ncommand = 'serve-files'\nargs = ['a']\n\n[mcp.web]\nurl = 'http://h/mcp'\n")
+    loaded = load(path, {"VOICE_AGENT__MCP__WEB__TRUSTED": "false"}, ["mcp.files.timeout_s=3"])
+    files, web = loaded.settings.mcp["files"], loaded.settings.mcp["web"]
+    assert (files.command, files.args, files.timeout_s, files.trusted) == ("serve-files", ("a",), 3.0, True)
+    assert (web.url, web.trusted) == ("http://h/mcp", False)
+    assert loaded.origin["mcp.files.args"] == "agent.toml:3"
+    assert loaded.origin["mcp.web.trusted"] == "environment VOICE_AGENT__MCP__WEB__TRUSTED"
+    found = {row.key: row.value for row in rows(loaded)}
+    assert found["mcp.files.command"] == '"serve-files"'
+    assert "mcp.web.command" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[mcp.files]\ncomand = 'x'\n", "there is no setting mcp.files.comand (agent.toml:2); did you mean"),
+        ("[mcp.files]\n", "[mcp.files] (agent.toml) is empty"),
+        ("[mcp.files]\ncommand = 'x'\nurl = 'y'\n", "mcp.files: give it either a command or a url"),
+        ("[mcp.files]\ncommand = 'x'\ntimeout_s = 0\n", "mcp.files.timeout_s = 0 (agent.toml:3) must be 0.1 to 600"),
+        ("[mcp.files]\nurl = 'x'\nheaders = ['Authorization: Bearer abc']\n", 'not of the form "Header = VARIABLE"'),
+        ("[mcp.'My Files']\ncommand = 'x'\n", "should match pattern"),
+        ("[mcp]\nfiles = 1\n", "mcp.files"),
+    ],
+)
+def test_what_is_wrong_in_a_family_is_named(path: Path, text: str, says: str) -> None:
+    path.write_text(text)
+    assert says in refusal(path)
+
+
 # ── showing ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -210,6 +243,7 @@ def test_the_description_is_a_file_with_every_key_at_its_default(path: Path) -> 
     tables = tomllib.loads(describe())
     assert [f"{table}.{key}" for table in tables for key in tables[table]] == list(keys())
     assert load(path, {}).settings == Settings()
+    assert "# [mcp.NAME]\n# # The program that is the server;" in describe().replace("\n# # it is", " it is")
 
 
 def test_the_description_says_what_a_key_means_and_allows() -> None:

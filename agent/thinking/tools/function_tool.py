@@ -18,13 +18,13 @@ import asyncio
 import inspect
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, ParamSpec, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from agent.conversation.events import Effect, Json
+from agent.conversation.events import Effect, Json, ToolProgress
 from agent.errors import DeclarationError, ToolError
 from agent.thinking.port import Proposal, ToolContext, ToolSpec, UserContext
 from agent.thinking.tools.docstring import parsed
@@ -70,7 +70,7 @@ class FunctionTool(Generic[P, R]):
         never. Raises `ToolError`, `TimeoutError`, and what the function raises."""
         values = self.parameters.values(arguments)
         if self.parameters.context:
-            values[self.parameters.context] = context
+            values[self.parameters.context] = context if self._on_the_loop else _from_a_thread(context)
         async with asyncio.timeout(self.timeout_s if self.spec.effect == "read" else None):
             result = await self._called(values)
         try:
@@ -78,11 +78,25 @@ class FunctionTool(Generic[P, R]):
         except PydanticSerializationError as error:
             raise ToolError(f"{self.spec.name} gave something that is no JSON: {error}", "crash") from error
 
+    @property
+    def _on_the_loop(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
     async def _called(self, values: Mapping[str, object]) -> object:
         function = cast(Callable[..., object], self.function)
-        if inspect.iscoroutinefunction(function):
-            return await function(**values)
+        if self._on_the_loop:
+            return await cast(Callable[..., Awaitable[object]], function)(**values)
         return await in_thread(lambda: function(**values))
+
+
+def _from_a_thread(context: ToolContext) -> ToolContext:
+    """The context for a function that does not run on the event loop."""
+    loop = asyncio.get_running_loop()
+
+    def report(fact: ToolProgress) -> None:
+        loop.call_soon_threadsafe(context.report, fact)
+
+    return replace(context, report=report)
 
 
 def tool(

@@ -28,24 +28,25 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     Raises what it raises, and `ToolError` (class limit) while `MAX_THREADS` run already.
     """
-    if not _room.acquire(blocking=False):
+    room = _room
+    if not room.acquire(blocking=False):
         raise ToolError(f"{MAX_THREADS} calls of tools hang already; this one was not begun.", "limit")
     done: Future[T] = Future()
     done.set_running_or_notify_cancel()
     try:
-        threading.Thread(target=_run, args=(work, done), name="tool", daemon=True).start()
+        threading.Thread(target=_run, args=(work, done, room), name="tool", daemon=True).start()
     except RuntimeError as error:
-        _room.release()
+        room.release()
         raise ToolError("This machine has no room for another thread.", "limit") from error
     async with Clock().external():
         return await asyncio.wrap_future(done)
 
 
-def _run(work: Callable[[], T], done: Future[T]) -> None:
+def _run(work: Callable[[], T], done: Future[T], room: threading.Semaphore) -> None:
     try:
         done.set_result(work())
     except BaseException as error:
         # Whatever ends the work is raised where it is waited for.
         done.set_exception(error)
     finally:
-        _room.release()
+        room.release()

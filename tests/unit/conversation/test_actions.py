@@ -464,3 +464,25 @@ def test_a_tool_that_cannot_tell_whether_it_was_done_makes_the_action_unknown():
     assert script.one(d.ActionUnknown).action_id == "r1:c1"
     assert script.none(d.ActionFailed, d.ActionCommitted)
     assert script.model.step == 2, "the brain says so"
+
+
+# ── progress ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tool_that_says_how_far_it_is_is_shown_and_waited_for_as_long_again():
+    script = Script({"replies.tool_timeout_ms": 2_000}).types().calls("c1", name="fetch_all").done().wait(1_500)
+    script.post(e.ToolProgress(reply_id="r1", call_id="c1", message="page two", share=0.25))
+    status = script.last(d.AgentStatus)
+    assert (status.status, status.detail) == ("working", "fetch all 25% page two")
+    script.wait(1_900)
+    assert script.none(d.Complaint)
+    script.wait(200)
+    assert script.one(d.Complaint).code == "tool.timeout"
+    script.post(e.ToolProgress(reply_id="r1", call_id="c1"))
+    assert script.step == [], "nobody waits for it any more"
+
+
+def test_what_a_read_says_while_the_user_still_speaks_is_not_shown():
+    script = Script().says("what time is it").calls("c1")
+    script.post(e.ToolProgress(reply_id="r1", call_id="c1", share=0.5))
+    assert script.step == []

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from agent import ToolContext, ToolError, tool
 from agent.clock import run_virtual
-from agent.conversation.events import Json
+from agent.conversation.events import Json, ToolProgress
 from agent.errors import DeclarationError, SettingsError
 from agent.thinking.brain_skills import SkillsBrain
 from agent.thinking.libraries import Libraries
@@ -154,6 +154,23 @@ def test_the_context_is_given_and_is_no_argument() -> None:
     assert run(book, "k1", seat=7) == "7 k1 s1"
     with pytest.raises(ToolError, match="context"):
         run(book, seat=7, context={})
+
+
+def test_progress_from_a_thread_is_told_on_the_event_loop() -> None:
+    told: list[tuple[ToolProgress, str]] = []
+
+    @tool(effect="read")
+    def fetch(context: ToolContext) -> str:
+        """Fetch."""
+        context.progress("half", 0.5)
+        return "fetched"
+
+    async def main() -> None:
+        context = ToolContext(USER, report=lambda fact: told.append((fact, threading.current_thread().name)))
+        assert await fetch.run({}, context) == "fetched"
+
+    asyncio.run(main())
+    assert [(fact.message, fact.share, thread) for fact, thread in told] == [("half", 0.5, "MainThread")]
 
 
 def test_a_plain_function_runs_in_a_thread_and_what_it_raises_is_raised() -> None:

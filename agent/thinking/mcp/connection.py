@@ -1,0 +1,85 @@
+"""A connection to an MCP server: a program that we start, or an address.
+
+Nothing that such a server is given in secret may come back to light: neither by what it prints nor by the log of the
+library, which shows what it could not read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TextIO
+
+import httpx2
+from mcp import Client, Implementation, StdioServerParameters, stdio_client
+from mcp.client._transport import TransportStreams
+from mcp.client.session import MessageHandlerFnT
+from mcp.client.streamable_http import streamable_http_client
+
+from agent.errors import ToolError
+from agent.settings import McpSettings
+
+MIN_SECRET_CHARS = 4
+"""Shorter values are no secrets: they stand in every other text."""
+READ_TIMEOUT_S = 300.0
+"""A server may hold a response open for as long, before it sends anything."""
+
+logging.getLogger("mcp").addHandler(logging.NullHandler())
+logging.getLogger("mcp").propagate = False
+
+
+class Secrets:
+    """What environment variables say that a server is given. Raises `ToolError` naming one that is not set."""
+
+    def __init__(self, settings: McpSettings, environ: Mapping[str, str] = os.environ) -> None:
+        def value(variable: str) -> str:
+            if variable not in environ:
+                raise ToolError(f"the environment variable {variable} is not set", "permission")
+            return environ[variable]
+
+        self.env = {variable: value(variable) for variable in settings.env}
+        pairs = (header.split("=", 1) for header in settings.headers)
+        self.headers = {name.strip(): value(variable.strip()) for name, variable in pairs}
+
+    def hidden(self, text: str) -> str:
+        """The text without any of them."""
+        for secret in (*self.env.values(), *self.headers.values()):
+            for part in (secret, *secret.split()):
+                if len(part) >= MIN_SECRET_CHARS:
+                    text = text.replace(part, "…")
+        return text
+
+
+@asynccontextmanager
+async def connected(settings: McpSettings, secrets: Secrets, on_message: MessageHandlerFnT) -> AsyncIterator[Client]:
+    """A client whose handshake is done. To be entered and left by one task. Raises what the transport raises."""
+    # The version of the protocol is found by asking; a server of any era will do.
+    transport = _program(settings, secrets) if settings.command else _address(settings, secrets)
+    info = Implementation(name="voice-agent", version="0.1.0")
+    async with Client(transport, client_info=info, message_handler=on_message, cache=None) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _program(settings: McpSettings, secrets: Secrets) -> AsyncIterator[TransportStreams]:
+    given = StdioServerParameters(command=settings.command, args=[*settings.args], env=secrets.env)
+    with _nowhere() as errors:
+        async with stdio_client(given, errors) as streams:
+            yield streams
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
+
+
+@asynccontextmanager
+async def _address(settings: McpSettings, secrets: Secrets) -> AsyncIterator[TransportStreams]:
+    timeout = httpx2.Timeout(settings.timeout_s, read=READ_TIMEOUT_S)
+    async with (
+        httpx2.AsyncClient(headers=secrets.headers, timeout=timeout) as client,
+        streamable_http_client(settings.url, http_client=client) as streams,
+    ):
+        yield streams
