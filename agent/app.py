@@ -13,17 +13,15 @@ as objects, in `Parts`.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import secrets
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.auto import resolved
 from agent.belongings import Belongings
@@ -44,7 +42,7 @@ from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
 from agent.owners import LOCAL, NOBODY, owner_tokens
-from agent.parts import Parts
+from agent.parts import Parts, engine_of, find_modules_here
 from agent.recordings import Recordings
 from agent.retention import retain
 from agent.seats import Seat, Table
@@ -54,7 +52,8 @@ from agent.speaking.port import Tts
 from agent.speaking.tts_espeak import EspeakTts
 from agent.thinking.brain_skills import SkillsBrain
 from agent.thinking.libraries import Libraries
-from agent.thinking.port import Brain
+from agent.thinking.port import Brain, Retriever
+from agent.thinking.retrieval.folder import DocumentFolder
 from agent.thinking.tools.catalogue import builtin_tools, sentences
 from agent.thinking.tools.plugged import plugged_tools, skills_of, without_duplicates
 from agent.timeline.entry import Entry
@@ -99,6 +98,7 @@ class App:
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
         self._mcp = _mcp_servers(settings)
+        self._documents = self._retriever(cache, parts)
         self._engines_of = self._engines(cache, parts)
         self.engines = self._engines_of[LOCAL]
         self.sessions: dict[str, Session] = {}
@@ -118,11 +118,11 @@ class App:
         """By owner: the same ones, with tools of their own."""
         settings, clock = self.settings, self.clock
         libraries = Libraries()
-        _find_modules_here()
+        find_modules_here()
         plugged = [*plugged_tools(settings.brain.tools), *plugged_tools(parts.tools)]
         skills = skills_of(plugged)
         known = sentences(people=self.owners[LOCAL].office.contacts.names, own=skills)
-        own = partial(_engine, parts=parts, clock=clock)
+        own = partial(engine_of, parts=parts, clock=clock)
         asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
         spare = SkillsBrain(libraries, skills)
         brain: Brain = own("brain", settings.brain, skills=lambda: spare, openai=self._language_model)
@@ -136,7 +136,8 @@ class App:
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
 
         def of(own: Belongings) -> Engines:
-            builtin = builtin_tools(own.memory, own.timers, libraries, own.office, self._forget)
+            documents = self._documents if own.owner == LOCAL else None
+            builtin = builtin_tools(own.memory, own.timers, libraries, own.office, self._forget, documents)
             tools, speed = without_duplicates(builtin, plugged), partial(self._speed, own)
             sources = self._mcp if own.owner == LOCAL else ()  # they act with what belongs to whoever set them up
             return Engines(
@@ -149,6 +150,14 @@ class App:
         from agent.thinking.brain_openai import OpenAiBrain  # the SDK takes its time to load
 
         return OpenAiBrain(self.settings.brain, self.clock)
+
+    def _retriever(self, cache: Path, parts: Parts) -> Retriever | None:
+        given = self.settings.documents
+        if not given.folder and parts.documents is None:
+            return None
+        fts5 = partial(DocumentFolder, Path(given.folder).expanduser(), cache / "documents.sqlite3")
+        found: Retriever = engine_of("documents", given, parts=parts, clock=self.clock, fts5=fts5)
+        return found
 
     def _keep_days(self) -> int:
         return self.settings.sessions.keep_days
@@ -188,6 +197,9 @@ class App:
                 *(self._tasks.create_task(self._ring(own), name="timers") for own in self.owners.values()),
                 self._tasks.create_task(self._retain(), name="retention"),
             ]
+            if self._documents is not None:
+                stack.push_async_callback(self._documents.close)
+                self._chores.append(self._tasks.create_task(self._documents.prepare(), name="documents"))
             self._connections = [
                 self._tasks.create_task(server.run(), name=f"mcp {server.name}") for server in self._mcp
             ]
@@ -428,13 +440,6 @@ class App:
             task.cancel()
 
 
-def _find_modules_here() -> None:
-    """Modules that settings name may lie in the working directory, which an installed command does not search."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-
-
 def _telemetry(settings: Settings) -> Telemetry | None:
     if not settings.telemetry.wanted:
         return None
@@ -491,19 +496,3 @@ def _silero(settings: VadSettings) -> Vad:
     from agent.hearing.vad_silero import SileroVad
 
     return SileroVad(settings)
-
-
-def _engine(table: str, settings: Any, *, parts: Parts, clock: Clock, **known: Callable[[], Any]) -> Any:
-    """An engine that a program brings, or one made by its short name or its `module:Class`."""
-    if (given := getattr(parts, table)) is not None:
-        return given(settings, clock) if isinstance(given, type) else given
-    name: str = settings.engine
-    if name in known:
-        return known[name]()
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise SettingsError(f"{table}.engine is {name!r}; it must be {' or '.join(known)}, or module:Class")
-    try:
-        return getattr(importlib.import_module(module), attribute)(settings, clock)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"{table}.engine is {name!r}, which cannot be loaded: {error}") from error

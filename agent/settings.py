@@ -194,6 +194,15 @@ class MailSettings(_Table):
     """For each answer of the server."""
 
 
+class DocumentsSettings(_Table):
+    """Documents of yours that can be looked things up in, as in your notes."""
+
+    folder: str = ""
+    """A folder of .txt and .md files, and what lies below it; empty: none. Files above 2 MB are left out."""
+    engine: str = "fts5"
+    """What finds passages in it: fts5, which is SQLite's full-text search."""
+
+
 class CalendarSettings(_Table):
     path: str = ""
     """An iCalendar file, yours or a new one; empty: voice-agent-calendar.ics beside the memory file."""
@@ -294,6 +303,7 @@ class Settings(_Table):
     mail: MailSettings = MailSettings()
     mcp: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,23}$")], McpSettings] = {}
     calendar: CalendarSettings = CalendarSettings()
+    documents: DocumentsSettings = DocumentsSettings()
     tts: TtsSettings = TtsSettings()
     models: ModelsSettings = ModelsSettings()
     playout: PlayoutSettings = PlayoutSettings()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from agent.conversation.actions import Action
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import ActionConfirmed, ActionProposed, AgentStatus, ToolStart
-from agent.conversation.events import ToolProgress
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Replies
 from agent.conversation.proposals import Proposals
 from agent.conversation.reply import Reply
+from agent.conversation.reports import ToolProgress
 
 
 class Acting:

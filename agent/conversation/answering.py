@@ -366,7 +366,7 @@ class Answering:
 
     def _say_claims(self, reply: Reply, pieces: list[str], now_us: int) -> None:
         for piece in pieces:
-            self._say(reply, piece, "claim", reply.result_ids, now_us)
+            self._say(reply, piece, "claim", reply.result_ids + reply.grounds.of(piece), now_us)
 
     def _give_up(self, reply: Reply, text: str, now_us: int) -> None:
         """This will not become the answer: say so, begin nothing more, and let only started actions end."""

@@ -370,17 +370,6 @@ class ToolResult(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolProgress(Event):
-    """A tool that runs says how far it is. `share`: of the whole, 0 to 1; below 0 where that is not known."""
-
-    type: ClassVar[str] = "tool.progress"
-    reply_id: str
-    call_id: str
-    message: str = ""
-    share: float = -1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolUnavailable(Event):
     """Preflight: this tool, or all of this source of tools, will fail, known before anyone asks for it."""
 

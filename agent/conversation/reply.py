@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.conversation.actions import Action
 from agent.conversation.chunker import Chunker
+from agent.conversation.grounds import Grounds
 from agent.conversation.playback import Playback
 
 
@@ -55,6 +56,7 @@ class Reply:
     """Text that the model wrote behind a call: a claim may rest on the result, so it waits."""
     chars: int = 0
     corrections: list[Correction] = field(default_factory=list)
+    grounds: Grounds = field(default_factory=Grounds)
     failed: bool = False
     """It was given up: nothing more of it begins."""
     since_seq: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.conversation import events as e
+from agent.conversation import reports as r
 from agent.conversation.answering import Answering
 
 
@@ -16,8 +17,10 @@ def on_work(agent: Answering, fact: e.Event, now_us: int) -> None:
             agent.on_model_done(fact, now_us)
         case e.ToolResult():
             agent.on_result(fact, now_us)
-        case e.ToolProgress() if agent.reply is not None:
+        case r.ToolProgress() if agent.reply is not None:
             agent.acting.progressed(agent.reply, fact, now_us)
+        case r.RetrieveDone() if agent.reply is not None and agent.reply.reply_id == fact.reply_id:
+            agent.reply.grounds.found(fact)
         case e.TtsChunk():
             agent.on_chunk(fact, now_us)
         case e.TtsFailed():

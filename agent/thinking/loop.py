@@ -22,10 +22,10 @@ from agent.conversation.events import (
     ModelDone,
     ModelToken,
     ToolCall,
-    ToolProgress,
     ToolResult,
     ToolUnavailable,
 )
+from agent.conversation.reports import ToolProgress, ToolReport
 from agent.errors import BrainError, ToolError
 from agent.thinking.pace import Pace
 from agent.thinking.port import (
@@ -394,8 +394,12 @@ class ThinkingLoop:
         name = tool.spec.name
         pace = Pace(partial(self.emit, job))
 
-        def report(fact: ToolProgress) -> None:
-            pace.push(replace(fact, reply_id=job.reply_id, call_id=call_id))
+        def report(fact: ToolReport) -> None:
+            fact = replace(fact, reply_id=job.reply_id, call_id=call_id)
+            if isinstance(fact, ToolProgress):
+                pace.push(fact)
+            else:
+                self.emit(job, fact)
 
         try:
             content = await tool.run(arguments, ToolContext(self._user(), key, self._session_id, report))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from agent.conversation.events import ToolProgress
+from agent.conversation.reports import ToolProgress
 
 INTERVAL_S = 0.25
 

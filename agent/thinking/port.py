@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-from agent.conversation.events import Effect, Json, ToolProgress
+from agent.conversation.events import Effect, Json
 from agent.conversation.events import Usage as Usage
 from agent.conversation.message import Message as Message
+from agent.conversation.reports import Passage, ToolProgress, ToolReport
 from agent.owners import LOCAL
 
 
@@ -58,10 +59,10 @@ class Proposal:
 
 MAX_PROGRESS_CHARS = 200
 
-Report = Callable[[ToolProgress], None]
+Report = Callable[[ToolReport], None]
 
 
-def _unread(fact: ToolProgress) -> None:
+def _unread(fact: ToolReport) -> None:
     """Nobody looks."""
 
 
@@ -80,7 +81,7 @@ class ToolContext:
         """Say how far it is: in words, and as a share of the whole, 0 to 1, where that is known. It is then waited for
         as long again."""
         known = -1.0 if share is None else min(max(share, 0.0), 1.0)
-        self.report(ToolProgress(reply_id="", call_id="", message=message[:MAX_PROGRESS_CHARS], share=known))
+        self.report(ToolProgress(message=message[:MAX_PROGRESS_CHARS], share=known))
 
 
 class Tool(Protocol):
@@ -119,6 +120,27 @@ class ToolSource(Protocol):
     async def problem_other_than(self, known: str) -> str:
         """The problem, as soon as it is another one than this."""
         ...
+
+
+class Retriever(Protocol):
+    """Finds passages in a corpus, such as a folder of documents."""
+
+    name: str
+
+    async def prepare(self) -> None:
+        """Do beforehand what would make the first search slow; it may take its time. Never raises: see `check`."""
+        ...
+
+    async def check(self) -> str:
+        """A preflight, at once: why nothing can be found, or empty."""
+        ...
+
+    async def find(self, query: str, limit: int) -> list[Passage]:
+        """The passages that have most to do with the query, best first. It may be cancelled at any moment.
+        Raises `ToolError`."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
 
-from agent.conversation import decisions, events
+from agent.conversation import decisions, events, reports
 from agent.conversation.decisions import Decision
 from agent.conversation.events import Event, Json
 from agent.errors import StoreError, WireError
@@ -48,7 +48,7 @@ def _registered(*modules: ModuleType) -> dict[str, type[Event]]:
     return found
 
 
-EVENT_TYPES: Mapping[str, type[Event]] = _registered(events, decisions)
+EVENT_TYPES: Mapping[str, type[Event]] = _registered(events, reports, decisions)
 """All facts and decisions by their timeline type."""
 
 

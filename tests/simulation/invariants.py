@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
+from agent.conversation import reports as r
 from agent.conversation.policy import Actions, Interruption
 
 
@@ -175,6 +176,9 @@ class Invariants:
             known = cause in self.results or (event.phase == "claim" and not event.turn_id)
             self.require(known, f"a claim rests on {cause}, which has not arrived")
         reply.said[event.chunk] = event.text
+
+    def on_retrieve_done(self, event: r.RetrieveDone) -> None:
+        self.results.update(f"{event.event_id}#{number}" for number in range(1, len(event.passages) + 1))
 
     def on_tts_chunk(self, event: e.TtsChunk) -> None:
         reply = self.replies.get(event.reply_id)

@@ -8,6 +8,7 @@ from itertools import islice
 
 from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
+from agent.thinking.port import Retriever
 from agent.thinking.timers import Timers
 from agent.thinking.tools import (
     appointments,
@@ -19,6 +20,7 @@ from agent.thinking.tools import (
     notes,
     preferences,
     recall,
+    search,
     talk,
     timers,
     todo,
@@ -31,7 +33,7 @@ from agent.thinking.tools.skill import Kit, Skill, SkillTool
 
 SKILLS: tuple[Skill, ...] = (
     talk.SKILL, recall.SKILL, preferences.SKILL, timers.SKILL, clock.SKILL, dates.SKILL, units.SKILL, arithmetic.SKILL,
-    appointments.SKILL, todo.SKILL, notes.SKILL, mail.SKILL, forgetting.SKILL,
+    appointments.SKILL, todo.SKILL, search.SKILL, notes.SKILL, mail.SKILL, forgetting.SKILL,
 )  # fmt: skip
 OF_PEOPLE = (mail.SKILL.name, appointments.SKILL.name)
 """Skills whose sentences name people whom the user knows."""
@@ -55,9 +57,10 @@ def builtin_tools(
     libraries: Libraries,
     office: Office | None = None,
     forget: Callable[[str], None] | None = None,
+    documents: Retriever | None = None,
 ) -> list[SkillTool]:
     """Every tool of every skill; those of e-mail and calendar only with an `office`, forgetting only with `forget`."""
-    kit = Kit(memory, timers_, libraries, office, forget)
+    kit = Kit(memory, timers_, libraries, office, documents, forget)
     return [tool for skill in SKILLS for tool in skill.tools(kit)]
 
 

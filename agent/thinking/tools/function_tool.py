@@ -24,7 +24,8 @@ from typing import Generic, Literal, ParamSpec, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from agent.conversation.events import Effect, Json, ToolProgress
+from agent.conversation.events import Effect, Json
+from agent.conversation.reports import ToolReport
 from agent.errors import DeclarationError, ToolError
 from agent.thinking.port import Proposal, ToolContext, ToolSpec, UserContext
 from agent.thinking.tools.docstring import parsed
@@ -93,7 +94,7 @@ def _from_a_thread(context: ToolContext) -> ToolContext:
     """The context for a function that does not run on the event loop."""
     loop = asyncio.get_running_loop()
 
-    def report(fact: ToolProgress) -> None:
+    def report(fact: ToolReport) -> None:
         loop.call_soon_threadsafe(context.report, fact)
 
     return replace(context, report=report)

@@ -15,7 +15,7 @@ from agent.conversation.events import Effect, Json
 from agent.errors import ToolError
 from agent.thinking.libraries import Libraries
 from agent.thinking.memory import Memory
-from agent.thinking.port import Proposal, ToolContext, ToolSpec, UserContext
+from agent.thinking.port import Proposal, Retriever, ToolContext, ToolSpec, UserContext
 from agent.thinking.timers import Timers
 from agent.thinking.tools.office import Office
 from agent.thinking.tools.pattern import Pattern, Value
@@ -96,6 +96,8 @@ class Kit:
     libraries: Libraries
     office: Office | None = None
     """Without one there are no tools for e-mail and the calendar."""
+    documents: Retriever | None = None
+    """Without one only notes can be searched."""
     forget: Callable[[str], None] | None = None
     """Asks the session of this id to forget what was said; raises `ToolError`. Without it no session can."""
 

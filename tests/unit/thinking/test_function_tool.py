@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field
 
 from agent import ToolContext, ToolError, tool
 from agent.clock import run_virtual
-from agent.conversation.events import Json, ToolProgress
+from agent.conversation.events import Json
+from agent.conversation.reports import ToolProgress
 from agent.errors import DeclarationError, SettingsError
 from agent.thinking.brain_skills import SkillsBrain
 from agent.thinking.libraries import Libraries

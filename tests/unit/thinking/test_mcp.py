@@ -16,7 +16,8 @@ import uvicorn
 from mcp import Tool as ListedTool
 from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 
-from agent.conversation.events import Json, ToolProgress
+from agent.conversation.events import Json
+from agent.conversation.reports import ToolProgress
 from agent.errors import ToolError
 from agent.settings import McpSettings
 from agent.thinking.mcp import server as server_module

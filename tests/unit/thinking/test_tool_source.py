@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from agent.clock import Clock, run_virtual
 from agent.conversation.decisions import ModelStart, ToolStart
-from agent.conversation.events import Event, Json, ToolProgress, ToolResult, ToolUnavailable
+from agent.conversation.events import Event, Json, ToolResult, ToolUnavailable
+from agent.conversation.reports import ToolProgress
 from agent.thinking.loop import ThinkingLoop
 from agent.thinking.port import Tool, ToolContext, ToolSpec, UserContext
 from tests.unit.thinking.test_thinking_loop import FakeBrain, FakeTool, model, tool_start

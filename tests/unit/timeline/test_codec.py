@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.conversation import decisions, events
+from agent.conversation import decisions, events, reports
 from agent.conversation.decisions import Decision
 from agent.conversation.events import ClientCommand, Event
+from agent.conversation.reports import ToolReport
 from agent.errors import StoreError, WireError
 from agent.timeline import codec
 from agent.timeline.entry import Entry
@@ -74,11 +75,12 @@ def entries(draw: st.DrawFn, cls: type[Event]) -> Entry:
 
 
 def declared() -> set[type[Event]]:
+    bases = (Event, ClientCommand, ToolReport, Decision)
     return {
         value
-        for module in (events, decisions)
+        for module in (events, reports, decisions)
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Event) and value not in (Event, ClientCommand, Decision)
+        if isinstance(value, type) and issubclass(value, Event) and value not in bases
     }
 
 
