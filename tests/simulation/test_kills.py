@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from agent.conversation.decisions import ActionProposed, ActionStarted
+from agent.conversation.events import Event, ToolCall
 from agent.replay import replay
 from agent.timeline.entry import Entry
 from agent.timeline.ledger import is_step, state_after
@@ -53,7 +54,8 @@ def test_what_was_acknowledged_is_there_and_no_letter_goes_twice(tmp_path: Path,
             steps.setdefault(entry.event.action_id, []).append(state_after(entry.event))
     assert {action_id: went[-1] for action_id, went in steps.items()} == states, "the ledger says otherwise"
     started = {entry.event.action_id for entry in entries if isinstance(entry.event, ActionStarted)}
-    assert all(went.count("started") <= 1 for went in steps.values())
+    assert all(went.count("committed") <= 1 for went in steps.values())
+    check_starts([entry.event for entry in entries])
     assert all(steps[action_id][-1] in ENDS for action_id in started), "begun, and never settled"
 
     letters = Counter(number_of(path) for path in tmp_path.rglob("*.eml"))
@@ -64,6 +66,18 @@ def test_what_was_acknowledged_is_there_and_no_letter_goes_twice(tmp_path: Path,
     assert ends["committed"] <= len(letters) <= ends["committed"] + ends["unknown"]
     counted = f"{len(told)} acknowledgements, {len(entries)} entries, {len(letters)} letters"
     print(f"seed {seed}: {KILLS} kills, {counted}, {dict(ends)}")
+
+
+def check_starts(events: list[Event]) -> None:
+    """Only what its tool says may be done twice is begun again after a kill, and under the same key."""
+    calls = (event for event in events if isinstance(event, ToolCall))
+    again = {f"{call.reply_id}:{call.call_id}" for call in calls if call.idempotent}
+    keys: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event, ActionStarted):
+            keys.setdefault(event.action_id, []).append(event.idempotency_key)
+    assert all(len(set(used)) == 1 for used in keys.values())
+    assert {action_id for action_id, used in keys.items() if len(used) > 1} <= again
 
 
 async def stored(path: Path) -> tuple[list[Entry], dict[str, str]]:
