@@ -122,6 +122,12 @@ def applied(settings: Settings, choice: Choice) -> Settings:
     return settings.model_copy(update={choice.table: table})
 
 
+def marked(names: Mapping[str, str], chosen: Sequence[Choice]) -> dict[str, str]:
+    """The names of engines as people read them: those that `auto` took say so."""
+    taken = {choice.table for choice in chosen}
+    return {table: f"{name} (auto)" if table in taken else name for table, name in names.items()}
+
+
 def present(settings: Settings) -> Present:
     """What is there. Raises `ModelError` for a manifest that cannot be read."""
     folder = ModelsFolder(settings.models.folder)

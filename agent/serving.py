@@ -15,6 +15,7 @@ import segno
 from rich.console import Console
 
 from agent.app import NO_PARTS, App
+from agent.auto import marked
 from agent.config.change import with_changes
 from agent.config.load import save
 from agent.conversation.events import Json
@@ -88,7 +89,7 @@ async def _serve(settings: Settings, config: Path, console: Console, lan: Lan | 
             settings,
             web=web_folder(),
             save=keep,
-            engines=app.engines.names,
+            engines=marked(app.engines.names, app.chosen),
             key=app.token_key(),
             archive=Archive(app.recorded, app.recordings, app.summaries),
         )

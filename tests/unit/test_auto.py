@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.auto import CANDIDATES, Present, available, choose, present, resolved
+from agent.app import App
+from agent.auto import CANDIDATES, Present, available, choose, marked, present, resolved
 from agent.cli import main
+from agent.clock import run_virtual
 from agent.config.load import load
 from agent.models.folder import ModelsFolder
 from agent.settings import Settings
@@ -80,6 +82,18 @@ def test_models_that_are_installed_are_found(tmp_path, monkeypatch):
     assert taken.asr.engine == "pocketsphinx"
     assert [choice.table for choice in choices] == list(CANDIDATES)
     assert resolved(taken) == (taken, ())
+
+
+def test_the_agent_runs_with_what_auto_took(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def composed():
+        app = App(load(None, {}, [*OVERRIDES[1:], "timeline.store=memory", "brain.memory=:memory:"]).settings)
+        return app.engines.names, marked(app.engines.names, app.chosen)
+
+    names, shown = run_virtual(composed())
+    assert names == {"vad": "webrtcvad", "asr": "pocketsphinx", "brain": "skills", "tts": "espeak"}
+    assert shown == {"vad": "webrtcvad", **{table: f"{names[table]} (auto)" for table in ("asr", "brain", "tts")}}
 
 
 def test_config_shows_what_auto_took(tmp_path, monkeypatch):
