@@ -327,7 +327,7 @@ class App:
             recordings = self.recordings if self.settings.sessions.record else None
             engines = self._engines_of[owner]
             session = Session(session_id, engines, self.store, self.clock, self.settings, lease, recordings, owner)
-            session.restore(stored)
+            await session.restore(stored)
         except BaseException:
             await give_back(self.store, lease)
             raise

@@ -69,6 +69,8 @@ from agent.timeline.tenure import give_back, keep
 MAX_INBOX = 1_000
 """Facts that one step may cause in turn; more is a loop of the program with itself."""
 CLOSE_TIMEOUT_S = 5.0
+RESTORED_AT_ONCE = 200
+"""Entries, in a few milliseconds: other calls' audio is due every 20."""
 NEVER_BEGUN = "the agent was restarted before it began"
 CALLED_OFF = "it was interrupted before it began"
 
@@ -451,13 +453,16 @@ class Session:
         policy = Policy(settings.endpointing, settings.interruption, settings.replies, settings.actions).to_dict()
         self.post(SessionCreated(source="driver", session_id=self.session_id, policy=policy, engines=names))
 
-    def restore(self, entries: Sequence[Entry]) -> None:
-        """Continue a stored session, before `run`: the core's state is a replay of its facts."""
+    async def restore(self, entries: Sequence[Entry]) -> None:
+        """Continue a stored session, before `run`: the core's state is a replay of its facts. A long one is replayed
+        in parts, between which the other sessions have their turn."""
         if not entries:
             return
         entries = self._forgetting.kept(entries)
         cause_id, decided, stored = "", tuple[Decision, ...](), list[Event]()
-        for entry in entries:
+        for at, entry in enumerate(entries):
+            if at % RESTORED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if entry.role == "decision":
                 stored.append(entry.event)
             elif not isinstance(entry.event, OwnerChanged):
@@ -465,8 +470,8 @@ class Session:
                 decided = self._core.handle(entry.event, entry.now_us, entry.seq)
                 self._observe(entry.event)
             if isinstance(entry.event, SettingsChanged):
-                at = datetime.fromisoformat(entry.ts)
-                self._change_settings(entry.event, at)  # what has become impossible since is left out
+                set_at = datetime.fromisoformat(entry.ts)
+                self._change_settings(entry.event, set_at)  # what has become impossible since is left out
         self._closed.clear()
         self._grace = False
         started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)

@@ -170,7 +170,7 @@ class World:
         lease = await self.store.acquire("s", "driver", TTL_S)
         session = Session("s", engines, self.store, self.clock, self.settings, lease)
         stored = await self.store.read("s", 0, 100_000)
-        session.restore(stored)
+        await session.restore(stored)
         self.session, self.rules, self._seen, self._planned = session, Invariants(), 0, []
         self._ear = Ear(session)
         lost_ms = self.disk.choice((0, 0, 20, 100, 500))

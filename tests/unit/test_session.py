@@ -16,7 +16,7 @@ from agent.conversation import events as e
 from agent.conversation.events import Json
 from agent.errors import LimitReached, Unavailable
 from agent.replay import replay
-from agent.session import CALLED_OFF, Engines, Session
+from agent.session import CALLED_OFF, RESTORED_AT_ONCE, Engines, Session
 from agent.settings import Settings
 from agent.speaking.port import Speech, SpokenWord
 from agent.thinking.brain_skills import SkillsBrain
@@ -115,7 +115,7 @@ async def running(
     settings: Settings | None = None,
 ) -> AsyncIterator[Session]:
     session = Session("s", engines(brain, *tools), store or MemoryStore(), Clock(), settings or Settings())
-    session.restore(stored)
+    await session.restore(stored)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(session.run())
         await session.ready.wait()
@@ -377,3 +377,29 @@ def test_memory_is_written_by_committed_turns_only(tmp_path: Path) -> None:
     notes = run_virtual(recall())
     assert len(notes) == 1
     assert "42" in notes[0].replace(" ", "") or "four two" in notes[0]
+
+
+def test_a_long_session_is_taken_up_while_others_go_on() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        async with running(Script([Delta("One.")]), store=store) as session:
+            for number in range(2_000):
+                session.post(e.SettingsChanged(source="device:d", changes={"browser.vad": number % 2 == 0}))
+            await session.timeline.durable(session.timeline.last_seq)
+        stored, turns = await store.read("s", 0, 100_000), 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        async with asyncio.TaskGroup() as tasks:
+            going_on = tasks.create_task(others())
+            await asyncio.sleep(0)
+            before = turns
+            await Session("s", engines(Script()), store, Clock(), Settings()).restore(stored)
+            assert turns - before >= len(stored) // RESTORED_AT_ONCE
+            going_on.cancel()
+
+    run_virtual(main())

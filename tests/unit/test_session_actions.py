@@ -69,7 +69,7 @@ async def begin(tool: Doer, store: Watched) -> tuple[Session, asyncio.Task[None]
     brain = Script(*([[Call("c1", "act", {})]] if not store._sessions else []), *[[Delta("Well.")]] * 9)
     lease = await store.acquire("s", "driver", TTL_S)
     session = Session("s", engines(brain, tool), store, Clock(), Settings(), lease)
-    session.restore(await store.read("s"))
+    await session.restore(await store.read("s"))
     running = asyncio.create_task(session.run())
     await session.ready.wait()
     session.post(e.DeviceJoined(device_id="d", transport="test"))

@@ -50,7 +50,7 @@ class Closing:
 
     async def begin(self, stored: Sequence[Entry] = ()) -> None:
         self.session = Session("s", engines(self.brain, self.tool), self.store, Clock(), Settings())
-        self.session.restore(stored)
+        await self.session.restore(stored)
         self.running = asyncio.create_task(self.session.run())
         await self.session.ready.wait()
 

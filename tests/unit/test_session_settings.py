@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +17,6 @@ from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.speaking.port import Speech
 from agent.thinking.port import Delta
-from agent.timeline.entry import Entry
 from agent.timeline.memory import MemoryStore
 from agent.timeline.reading import read_all
 from agent.timeline.store import Store
@@ -39,7 +38,7 @@ class Paced(Beeper):
 class Call:
     """A session whose voice is watched, with what the person prefers in all of them."""
 
-    def __init__(self, store: Store, stored: Sequence[Entry], clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.clock = clock
         self._preferred: tuple[float, datetime | None] = (1.0, None)
         self.voice = Paced()
@@ -50,7 +49,6 @@ class Call:
             speed_asked=lambda: self._preferred[1],
         )
         self.session = Session("s", parts, store, clock, Settings())
-        self.session.restore(stored)
 
     def prefer(self, speed: float, at: datetime | None = None) -> None:
         """It is asked for in words, here or in another conversation."""
@@ -69,7 +67,8 @@ class Call:
 
 @asynccontextmanager
 async def calling(store: Store, clock: Clock | None = None) -> AsyncIterator[Call]:
-    call = Call(store, await read_all(store, "s"), clock or Clock())
+    call = Call(store, clock or Clock())
+    await call.session.restore(await read_all(store, "s"))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(call.session.run())
         await call.session.ready.wait()

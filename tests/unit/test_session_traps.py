@@ -381,7 +381,7 @@ def test_no_old_audio_is_played_after_a_reconnect() -> None:
         life.cancel()
         await asyncio.wait([life])
         again = Session("t", engines_of(Script()), store, clock, Settings())
-        again.restore(await store.read("t"))
+        await again.restore(await store.read("t"))
         life = asyncio.create_task(again.run())
         await again.ready.wait()
         again.post(e.DeviceJoined(device_id="d", transport="test"))
