@@ -106,8 +106,8 @@ async def delete_session(name: str, settings: Settings, console: Console, owner:
             ) from None
         finally:
             holder.close()
-    await _forget_answers(found, settings)
     had_audio = Recordings.beside(settings.timeline.path).delete(found.session_id)
+    await _forget_answers(found, settings)
     console.print(f"Deleted {found.session_id}{' and its audio' if had_audio else ''}.", highlight=False)
 
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** Earlier conversations, to go on with or to look at. They are asked for when the list is opened. */
-import { byId, make, setText, unseen } from './dom.js';
+import { byId, make, setText } from './dom.js';
 
 /** @typedef {{session_id: string, begun: string, touched: string, words: string, state: 'open' | 'resting' | 'ended', token: string}} Earlier */
 
@@ -38,9 +38,9 @@ export class EarlierView {
   row(one) {
     const when = make('time', { datetime: one.touched }, [moment(one.touched)]);
     const about = make('p', {}, [when, one.state === 'open' ? ' · going on' : '', ' ', make('q', {}, [one.words])]);
-    const look = make('a', { href: this.handlers.replay(one), target: '_blank', rel: 'noopener' }, ['Look at it', unseen(`: ${one.words}`)]);
+    const look = make('a', { href: this.handlers.replay(one), target: '_blank', rel: 'noopener', 'aria-label': `Look at it: ${one.words}` }, ['Look at it']);
     if (one.state === 'ended') return make('li', {}, [about, look]);
-    const go = make('button', { type: 'button', class: 'quiet' }, ['Go on', unseen(` with: ${one.words}`)]);
+    const go = make('button', { type: 'button', class: 'quiet', 'aria-label': `Go on: ${one.words}` }, ['Go on']);
     go.addEventListener('click', () => {
       this.place.open = false;
       this.handlers.resume(one);

@@ -199,7 +199,10 @@ class _Handlers:
         """Whether a call is of who asks: of a session that is theirs, or that their session token opens."""
         if request.state.owner == peer.device.grant.owner:
             return True
-        return self.reception.wish(given_by(request), request.state.owner).session_id == peer.session_id
+        try:
+            return self.reception.wish(given_by(request), request.state.owner).session_id == peer.session_id
+        except (TokenRefused, WireError):  # what is wrong with it would say that there is such a call
+            return False
 
     async def websocket(self, websocket: WebSocket) -> None:
         await websocket.accept()

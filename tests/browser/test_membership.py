@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.page import MICROPHONE, TalkPage
 from tests.fixtures.server import Server, payloads, start_server, stop_server, wait_idle
@@ -96,6 +96,32 @@ def test_a_page_that_gave_way_to_its_double_shows_what_is_going_on_once_it_is_ba
     assert talk.page.locator("#items li.agent").count() == 1
     assert not talk.errors
     context.close()
+    wait_idle(server)
+
+
+def test_an_earlier_conversation_is_looked_at_and_gone_on_with(server: Server, browser: Browser) -> None:
+    said = "what is seven times eight"
+    before = TalkPage(browser.new_context(bypass_csp=True).new_page(), server.url)
+    before.connect(microphone=False)
+    before.type(said)
+    before.until(lambda: any("56" in text for text in before.agent_texts()), "the answer")
+    before.page.context.close()
+    talk = TalkPage(browser.new_context(bypass_csp=True).new_page(), server.url)
+    page = talk.page
+    page.locator("#earlier summary").focus()
+    page.keyboard.press("Enter")
+    row = page.get_by_role("list", name="Earlier conversations").get_by_role("listitem").filter(has_text=said)
+    with page.context.expect_page() as replay:
+        row.get_by_role("link", name=f"Look at it: {said}").click()
+    expect(replay.value.locator("#session")).not_to_be_empty()
+    replay.value.keyboard.press("End")
+    expect(replay.value.locator("#items")).to_contain_text(said)
+    row.get_by_role("button", name=f"Go on: {said}").click()
+    talk.until(lambda: said in "".join(talk.user_texts()), "what was said before")
+    talk.type("what did i just say")
+    talk.until(lambda: any(f"You said: {said}" in text for text in talk.agent_texts()), "that it knows")
+    assert not talk.errors
+    page.context.close()
     wait_idle(server)
 
 

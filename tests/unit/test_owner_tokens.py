@@ -1,5 +1,7 @@
 """Who the owners are, and whose a token is."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,10 @@ def test_each_owner_has_files_of_their_own() -> None:
     assert own_file(path, LOCAL) == path
     assert own_file(path, "anna") == Path("folder/memory-anna.sqlite3")
     assert own_file(Path(":memory:"), "anna") == Path(":memory:")
+
+
+def test_what_the_readme_shows_names_owners() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [shown] = [text for text in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "owner_tokens" in text]
+    server = tomllib.loads(shown)["server"]
+    assert list(owner_tokens(server["owner_tokens"], server["token"])) == [LOCAL, "anna", "ben"]
