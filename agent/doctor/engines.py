@@ -110,12 +110,12 @@ def better(settings: Settings, here: Present) -> Iterator[Check]:
 
 
 def _unused(settings: Settings, here: Present) -> Iterator[Choice]:
+    """Those that have a speed; nothing where the user has an engine of their own."""
     tables: tuple[Table, ...] = ("tts", "asr")
     for table in tables:
         own = getattr(settings, table)
-        for choice in available(table, getattr(own, "model", ""), here):
-            if choice.engine != own.engine:
-                yield choice
+        if own.engine in [candidate.engine for candidate in CANDIDATES[table]]:
+            yield from (one for one in available(table, getattr(own, "model", ""), here) if one.engine != own.engine)
 
 
 def _useful(check: Check) -> Check:
