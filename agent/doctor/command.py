@@ -28,10 +28,12 @@ def run_doctor(settings: Settings, console: Console) -> bool:
 
 async def _show_engines(settings: Settings, console: Console) -> bool:
     from agent.doctor.engines import engines
+    from agent.doctor.mcp_servers import mcp_servers
 
     healthy = True
-    async for check in engines(settings):
-        healthy = show([check], console) and healthy
+    for checks in (engines(settings), mcp_servers(settings)):
+        async for check in checks:
+            healthy = show([check], console) and healthy
     return healthy
 
 

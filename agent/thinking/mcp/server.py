@@ -72,6 +72,11 @@ class McpServer:
             await self._changed.wait_for(lambda: self.problem != known)
             return self.problem
 
+    async def settled(self) -> None:
+        """Wait until it is connected, or why it is not is known."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._client is not None or self.problem)
+
     # ── the connection ───────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
@@ -97,6 +102,7 @@ class McpServer:
                 client = await stack.enter_async_context(connected(self._settings, self._secrets, self._on_message))
             await self._list(client)
             self._client = client
+            await self._say("")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(client))
                 while True:
@@ -139,7 +145,6 @@ class McpServer:
         tools = {tool.spec.name: tool for tool in self._usable(listed[:MAX_TOOLS])}
         if [tool.spec for tool in self.tools] != [tool.spec for tool in tools.values()]:
             self.tools = tuple(tools.values())
-        await self._say("")
 
     def _usable(self, listed: Sequence[ListedTool]) -> Iterator[McpTool]:
         wanted = self._settings.tools
@@ -155,9 +160,7 @@ class McpServer:
         await self._say(f"the MCP server {self.name} does not work: {self._reason(error)}")
 
     async def _say(self, problem: str) -> None:
-        if problem == self.problem:
-            return
-        if problem:
+        if problem and problem != self.problem:
             log.warning("%s", problem)
         async with self._changed:
             self.problem = problem

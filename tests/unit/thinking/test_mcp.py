@@ -16,10 +16,14 @@ import uvicorn
 from mcp import Tool as ListedTool
 from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 
+from agent.app import App
 from agent.conversation.events import Json
 from agent.conversation.reports import ToolProgress
+from agent.doctor.check import Check
+from agent.doctor.mcp_servers import mcp_servers
 from agent.errors import ToolError
-from agent.settings import McpSettings
+from agent.parts import Parts
+from agent.settings import BrainSettings, McpSettings, Settings, TimelineSettings
 from agent.thinking.mcp import server as server_module
 from agent.thinking.mcp.connection import Secrets
 from agent.thinking.mcp.content import MAX_CHARS, content_of
@@ -27,6 +31,9 @@ from agent.thinking.mcp.server import McpServer
 from agent.thinking.mcp.tool import MAX_SCHEMA_CHARS, McpTool, name_of, tool_of
 from agent.thinking.port import ToolContext, UserContext
 from tests.fixtures import mcp_mortal, mcp_server
+from tests.fixtures.deaf import Deaf, NeverSpeech
+from tests.unit.thinking.session_talk import Quick
+from tests.unit.thinking.test_thinking_loop import FakeBrain
 
 PROGRAM = Path(mcp_server.__file__)
 USER = UserContext(datetime(2026, 3, 4, tzinfo=UTC))
@@ -212,6 +219,20 @@ def test_a_server_over_http_gets_its_headers_and_hears_of_cancellations(diary: P
     assert set(seen) == {SECRET}
 
 
+def test_the_doctor_says_what_each_server_offers_and_why_one_does_not(diary: Path) -> None:
+    settings = Settings(
+        mcp={"diary": program(args=(mcp_mortal.__file__,)), "gone": McpSettings(command="/nowhere/at-all")}
+    )
+
+    async def main() -> list[Check]:
+        return [check async for check in mcp_servers(settings)]
+
+    there, gone = asyncio.run(main())
+    assert (there.ok, there.says) == (True, "diary_echo, diary_hang, diary_die")
+    assert gone.ok is None
+    assert "/nowhere/at-all: No such file" in gone.says
+
+
 def test_names_are_what_every_model_takes_and_never_two_the_same() -> None:
     assert name_of("files", "read_file") == "files_read_file"
     odd, other, long = name_of("files", "read file"), name_of("files", "read.file"), name_of("files", "x" * 100)
@@ -262,3 +283,34 @@ def test_secrets_are_hidden_also_in_part() -> None:
     secrets = Secrets(settings, {"TOKEN": "Bearer abc123"})
     assert secrets.headers == {"Authorization": "Bearer abc123"}
     assert secrets.hidden("I got abc123 and Bearer abc123") == "I got … and …"
+
+
+def test_an_agent_starts_without_waiting_for_its_servers_and_a_conversation_hears_when_one_fails(
+    diary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    mute = McpSettings(command="/bin/sleep", args=("60",))
+    settings = Settings(
+        timeline=TimelineSettings(store="memory"),
+        brain=BrainSettings(memory=Path(":memory:")),
+        mcp={"mute": mute, "diary": program(args=(mcp_mortal.__file__,))},
+    )
+
+    async def main() -> None:
+        async with App(
+            settings, parts=Parts(asr=Deaf(), brain=FakeBrain([]), tts=Quick(), vad=NeverSpeechOfMine)
+        ) as app:
+            mute_server, server = app.engines.sources
+            assert mute_server.tools == ()
+            call = await app.open()
+            await until(lambda: len(server.tools) == 3)
+            assert isinstance(server, McpServer)
+            assert (await failure(server, "die"))[0] == "unknown"
+            await until(lambda: "tool.unavailable" in [entry.event.type for entry in call.session.timeline.window()])
+
+    asyncio.run(main())
+
+
+class NeverSpeechOfMine(NeverSpeech):
+    def __init__(self, settings: object, clock: object) -> None:
+        super().__init__()

@@ -1,0 +1,38 @@
+"""The MCP servers: whether each can be connected to, and what it offers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from agent.doctor.check import Check
+from agent.settings import Settings
+
+PATIENCE_S = 30.0
+MEND = "the agent works without it; it is tried again while that runs"
+
+
+async def mcp_servers(settings: Settings) -> AsyncIterator[Check]:
+    if not settings.mcp:
+        return
+    from agent.thinking.mcp.server import McpServer  # the library takes its time to load
+
+    for name, given in settings.mcp.items():
+        server = McpServer(name, given)
+        connection = asyncio.create_task(server.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await server.settled()
+        except TimeoutError:
+            yield Check(f"mcp {name}", None, f"it has not answered within {PATIENCE_S:.0f} s", MEND)
+        else:
+            listed = ", ".join(tool.spec.name for tool in server.tools) or "no tools"
+            yield Check(
+                f"mcp {name}",
+                None if server.problem else True,
+                server.problem or listed,
+                MEND if server.problem else "",
+            )
+        finally:
+            connection.cancel()
+            await asyncio.wait([connection])
