@@ -164,7 +164,6 @@ export class View {
     const connected = state.connection.phase === 'connected';
     this.renderState(state, connected);
     if (state.transcript !== last?.transcript || state.connection !== last?.connection) this.transcript.render(state.transcript.items, connected);
-    if (state.scopes !== last?.scopes) this.allow(state.scopes);
     if (state.proposal !== last?.proposal || state.scopes !== last?.scopes) this.proposal.render(state.proposal, state.scopes.includes('confirm'));
     if (state.presence !== last?.presence || state.deviceId !== last?.deviceId || state.connection !== last?.connection) this.devicesHere.render(state.presence, state.deviceId, connected);
     if (state.connection !== last?.connection) this.link.render(connected);
@@ -176,11 +175,6 @@ export class View {
     this.last = state;
   }
 
-  /** What this page's link does not allow is not there. @param {import('./scopes.js').Scope[]} scopes */
-  allow(scopes) {
-    for (const node of document.querySelectorAll('[data-needs="talk"]')) /** @type {HTMLElement} */ (node).hidden = !scopes.includes('talk');
-  }
-
   /** @param {State} state @param {boolean} connected */
   renderState(state, connected) {
     const { phase, transport } = state.connection;
@@ -190,6 +184,7 @@ export class View {
     dataset.mode = mode;
     this.orb.show(mode);
     dataset.mic = state.microphone.state;
+    dataset.may = state.scopes.join(' ');
     setText(byId('mode', HTMLElement), modeWord(state));
     setText(byId('status', HTMLElement), statusText(state));
     setText(byId('connection', HTMLElement), connected ? TRANSPORT_WORDS[transport] : '');
