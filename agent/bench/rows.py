@@ -267,6 +267,9 @@ def speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
     """What each voice that is present takes."""
     rows_ = []
     for cost in costs:
+        if cost.failure:
+            rows_.append(Row(f"speech, {cost.engine}", "", f"not measured: {cost.failure}", 0, ""))
+            continue
         parts = [f"first audio after {cost.first_ms:.1f} ms", f"{cost.real_time_share:.3f} of real time"]
         parts += [f"{cost.cpu_share:.3f} s of CPU for a second of speech"] if cost.cpu_share is not None else []
         how = "two sentences, again and again, nobody listening; the quickest first audio"

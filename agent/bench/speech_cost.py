@@ -14,6 +14,7 @@ from agent.app import App
 from agent.auto import applied, available, present
 from agent.bench.machine import cpu_s
 from agent.clock import Clock
+from agent.errors import TtsError
 from agent.settings import Settings, TimelineSettings
 from agent.speaking.port import Tts
 
@@ -31,6 +32,8 @@ class SpeechCost:
     real_time_share: float
     cpu_share: float | None
     pcm: NDArray[np.int16]
+    failure: str = ""
+    """Why there are no figures."""
 
 
 async def speech_cost(tts: Tts, clock: Clock, repeats: int, sentences: tuple[str, ...] = SENTENCES) -> SpeechCost:
@@ -60,14 +63,17 @@ async def speech_cost(tts: Tts, clock: Clock, repeats: int, sentences: tuple[str
 
 
 async def speech_costs(settings: Settings, clock: Clock, repeats: int) -> list[SpeechCost]:
-    """Of each engine that is present, the best first. Raises `AgentError`, `TimeoutError`."""
+    """Of each engine that is present, the best first. Raises `ModelError` for a manifest that cannot be read."""
     found = []
     private = settings.model_copy(update={"timeline": TimelineSettings(store="memory")})
     for choice in available("tts", settings.tts.model, present(settings)):
         tts = App(applied(private, choice)).engines.tts
-        await tts.start()
         try:
+            await tts.start()
             found.append(await speech_cost(tts, clock, repeats))
+        except (TtsError, TimeoutError) as error:
+            reason = str(error) or f"it took more than {SPEAK_S:g} s"
+            found.append(SpeechCost(tts.name, 0.0, 0.0, None, np.zeros(0, np.int16), reason))
         finally:
             await tts.close()
     return found

@@ -80,20 +80,32 @@ async def _others(settings: Settings, pcm: NDArray[np.int16], cache: Path) -> As
         yield Check("models", False, str(error), "mend models/manifest.toml, or delete it")
         return
     for choice in _unused(settings, here):
-        table, engine = choice.table, choice.engine
-        app = App(applied(settings, choice), cache=cache)
-        speaker, listener = app.engines.tts, app.engines.asr
         try:
-            if table == "tts":
-                async for check, _ in _voice(speaker, app.clock, f", {engine}"):
-                    yield _useful(check)
-            else:
-                async for check in _ears(listener, pcm, app.clock, f", {engine}"):
-                    yield _useful(check)
-        finally:
-            await (speaker if table == "tts" else listener).close()
+            app = App(applied(settings, choice), cache=cache)
+        except (AgentError, ImportError) as error:
+            yield Check(f"{choice.table}, {choice.engine}", None, str(error), INSTALL)
+            continue
+        async for check in _other(choice, app, pcm):
+            yield replace(check, ok=None) if check.ok is False else check  # it is not in use
     for check in better(settings, here):
         yield check
+
+
+async def _other(choice: Choice, app: App, pcm: NDArray[np.int16]) -> AsyncIterator[Check]:
+    """Start and measure an engine that is not in use."""
+    which = f", {choice.engine}"
+    if choice.table == "tts":
+        try:
+            async for check, _ in _voice(app.engines.tts, app.clock, which):
+                yield check
+        finally:
+            await app.engines.tts.close()
+    else:
+        try:
+            async for check in _ears(app.engines.asr, pcm, app.clock, which):
+                yield check
+        finally:
+            await app.engines.asr.close()
 
 
 def better(settings: Settings, here: Present) -> Iterator[Check]:
@@ -116,11 +128,6 @@ def _unused(settings: Settings, here: Present) -> Iterator[Choice]:
         own = getattr(settings, table)
         if own.engine in [candidate.engine for candidate in CANDIDATES[table]]:
             yield from (one for one in available(table, getattr(own, "model", ""), here) if one.engine != own.engine)
-
-
-def _useful(check: Check) -> Check:
-    """What is not in use cannot make the machine unfit."""
-    return replace(check, ok=None) if check.ok is False else check
 
 
 async def _start(kind: str, engine: _Starts, clock: Clock) -> Check:

@@ -40,3 +40,7 @@ def test_every_voice_that_is_present_is_measured(tmp_path: Path) -> None:
     rows = speech_rows(run_virtual(main()))
     assert [row.stage for row in rows] == ["speech, piper", "speech, espeak"]
     assert all("first audio after" in row.measured for row in rows)
+    (installed / "en_US-ryan-medium.onnx").write_bytes(b"broken")
+    broken, whole = speech_rows(run_virtual(main()))
+    assert broken.measured.startswith("not measured: ")
+    assert "first audio after" in whole.measured
