@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from agent import heavy_engines
 from agent.auto import resolved
 from agent.belongings import Belongings
 from agent.clock import Clock
@@ -47,7 +48,7 @@ from agent.recordings import Recordings
 from agent.retention import retain
 from agent.seats import Seat, Table
 from agent.session import Engines, Session
-from agent.settings import Settings, VadSettings
+from agent.settings import Settings
 from agent.speaking.port import Tts
 from agent.speaking.tts_espeak import EspeakTts
 from agent.thinking.brain_skills import SkillsBrain
@@ -123,15 +124,27 @@ class App:
         skills = skills_of(plugged)
         known = sentences(people=self.owners[LOCAL].office.contacts.names, own=skills)
         own = partial(engine_of, parts=parts, clock=clock)
-        asr: Asr = own("asr", settings.asr, pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache))
+        asr: Asr = own(
+            "asr",
+            settings.asr,
+            pocketsphinx=lambda: PocketsphinxAsr(settings.asr, known, clock, cache),
+            whisper=lambda: heavy_engines.whisper(settings, clock),
+        )
         spare = SkillsBrain(libraries, skills)
         brain: Brain = own("brain", settings.brain, skills=lambda: spare, openai=self._language_model)
         fallback = spare if settings.brain.fallback == "skills" and brain is not spare else None
         tts: Tts = own(
-            "tts", settings.tts, espeak=lambda: EspeakTts(settings.tts, clock), piper=lambda: _piper(settings, clock)
+            "tts",
+            settings.tts,
+            espeak=lambda: EspeakTts(settings.tts, clock),
+            piper=lambda: heavy_engines.piper(settings, clock),
         )
         vad: Callable[[], Vad] = partial(
-            own, "vad", settings.vad, webrtcvad=lambda: WebRtcVad(settings.vad), silero=lambda: _silero(settings.vad)
+            own,
+            "vad",
+            settings.vad,
+            webrtcvad=lambda: WebRtcVad(settings.vad),
+            silero=lambda: heavy_engines.silero(settings.vad),
         )
         names = {"vad": vad().name, "asr": asr.name, "brain": brain.name, "tts": tts.name}
 
@@ -482,17 +495,3 @@ def _store(settings: Settings, clock: Clock) -> Store:
     if settings.timeline.store == "sqlite":
         return SqliteStore(settings.timeline.path, clock)
     raise SettingsError(f"timeline.store is {settings.timeline.store!r}; it must be memory or sqlite")
-
-
-def _piper(settings: Settings, clock: Clock) -> Tts:
-    """Its module reads the models folder, which others have no use for."""
-    from agent.speaking.tts_piper import PiperTts
-
-    return PiperTts(settings.tts, settings.models.folder, clock)
-
-
-def _silero(settings: VadSettings) -> Vad:
-    # Imported here: its runtime is large, and only this engine needs it.
-    from agent.hearing.vad_silero import SileroVad
-
-    return SileroVad(settings)

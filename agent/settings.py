@@ -91,13 +91,30 @@ class EchoSettings(_Table):
 
 class AsrSettings(_Table):
     engine: str = "pocketsphinx"
+    """`pocketsphinx`, or `whisper`: any text, far fewer errors, with a model that is downloaded first."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
-    """Decoder processes at most: one per speaking session."""
+    """Sessions that can be heard at once; pocketsphinx has a process for each."""
     spare: Annotated[int, Field(ge=0, le=8)] = 1
-    """Workers started before they are needed."""
+    """pocketsphinx's processes started before they are needed."""
     max_behind_ms: Annotated[int, Field(ge=200, le=60_000)] = 5_000
+    """How late pocketsphinx may be before it leaves audio out."""
     rejection: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How sure the domain decoder must be against the general one, 0 accepts everything."""
+    """How sure pocketsphinx's domain decoder must be against the general one, 0 accepts everything."""
+    model: str = "whisper-base.en"
+    """whisper's: the name of a downloaded model, or a folder with one converted for CTranslate2."""
+    compute_type: Literal["default", "int8", "int8_float32", "int16", "float32"] = "int8"
+    threads: Annotated[int, Field(ge=0, le=64)] = 0
+    """whisper's; 0: half of the cores."""
+    beam: Annotated[int, Field(ge=1, le=10)] = 1
+    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = "en"
+    """What is spoken, for a multilingual model."""
+    partial_ms: Annotated[int, Field(ge=100, le=5_000)] = 300
+    """From one partial text of whisper to the next, while there is time for it."""
+    max_partial_ms: Annotated[int, Field(ge=100, le=10_000)] = 1_500
+    """When a partial text would be older than this, whisper gives none and keeps its time for finals."""
+    min_context_ms: Annotated[int, Field(ge=100, le=30_000)] = 10_000
+    """whisper hears at least so much, silence added. Models are trained on 30,000, which is the
+    safest; less is faster, and too little makes some models repeat themselves."""
 
 
 class BrainSettings(_Table):

@@ -40,7 +40,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of the progress bar."""
-        return 7 + self.asks + self.barges + self.stories * self.bursts_per_story
+        return 8 + self.asks + self.barges + self.stories * self.bursts_per_story
 
 
 QUICK = Plan(

@@ -27,6 +27,7 @@ from agent.bench.measures import (
 )
 from agent.bench.page import PageCuts
 from agent.bench.plan import HESITATION_MS, NOISE_MS
+from agent.bench.recognition import HANGOVER_MS, Recognition
 from agent.bench.run import Measured, Single
 from agent.bench.speech_cost import SpeechCost
 from agent.conversation.events import Json
@@ -88,6 +89,7 @@ def rows(measured: Measured) -> list[Row]:
         ),
         _cpu_row(single),
         *speech_rows(measured.speech),
+        *(row for recognition in measured.recognitions for row in recognition_rows(recognition)),
         _page_row(measured.page),
         Row("server start → takes calls", "", f"{measured.ready_s:.1f} s", 1, "its process, engines loaded"),
     ]  # fmt: skip
@@ -276,6 +278,23 @@ def speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
         data: dict[str, Json] = {"first_ms": cost.first_ms, "cpu_share": cost.cpu_share}
         rows_.append(Row(f"speech, {cost.engine}", "", "; ".join(parts), 1, how, data=data))
     return rows_
+
+
+def recognition_rows(recognition: Recognition) -> list[Row]:
+    """What a recogniser alone costs, and how late its text is."""
+    cpu = f"{recognition.engine}: CPU for a second of speech"
+    final = f"{recognition.engine}: last sample → final text"
+    asked = len(recognition.final_ms)
+    how = f"requests in real time, alone; {recognition.right} of {asked} right"
+    late = f"asked for behind {HANGOVER_MS} ms of silence, which are in it"
+    if recognition.missing:
+        reason = f"not measured: {recognition.missing}"
+        return [Row(cpu, "", reason, 0, how), Row(final, "", reason, 0, late)]
+    share = recognition.cpu_share
+    if share is None:
+        return [Row(cpu, "", "not measured: needs /proc", 0, how), _times(final, None, recognition.final_ms, late)]
+    costs = Row(cpu, "", f"{share * 1_000:.0f} ms", asked, how, data={"cpu_s_per_s": share})
+    return [costs, _times(final, None, recognition.final_ms, late)]
 
 
 def _page_row(page: PageCuts) -> Row:

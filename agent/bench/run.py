@@ -17,6 +17,7 @@ from agent.bench.floor import Floor, watched
 from agent.bench.heard import Heard
 from agent.bench.page import PageCuts, page_cuts
 from agent.bench.plan import HESITATION, REQUESTS, STOP, Plan
+from agent.bench.recognition import Recognition, recognitions
 from agent.bench.scenario import Interview, Talk
 from agent.bench.server_process import Server, running
 from agent.bench.speech_cost import SpeechCost, speech_costs
@@ -59,6 +60,7 @@ class Measured:
     crowd: Crowd
     page: PageCuts
     append_ms: list[float]
+    recognitions: list[Recognition]
     stolen: Mapping[str, float | None]
     speech: Sequence[SpeechCost] = ()
 
@@ -75,6 +77,9 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
         appended = await append_ms(folder, clock, plan.appends)
         step("speaking")
         speech = await speech_costs(load_settings(None, {}, overrides).settings, clock, plan.sentences)
+        step("listening with each recogniser")
+        requests = {request: voice.lines[request] for request in REQUESTS}
+        heard = await recognitions(load_settings(None, {}, overrides).settings.asr, requests, clock)
         step("starting the server")
         async with running(folder, overrides, clock) as server:
             single = await _single(server, voice, plan, clock, step)
@@ -87,7 +92,7 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
                 f"{crowd.sessions} sessions": crowd.floor.stolen, "the page": page_steal.share(),
             }  # fmt: skip
             ready_s = server.ready_s
-    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended, stolen, speech)
+    return Measured(machine.describe(), load, voice, ready_s, single, crowd, page, appended, heard, stolen, speech)
 
 
 async def _single(server: Server, voice: Voice, plan: Plan, clock: Clock, step: Callable[[str], None]) -> Single:

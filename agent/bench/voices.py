@@ -19,7 +19,7 @@ from agent.app import App
 from agent.audio.resample import Resampler
 from agent.errors import AudioError
 from agent.hearing.port import HEARING_RATE, Asr
-from agent.settings import BrainSettings, Settings, TimelineSettings, TtsSettings
+from agent.settings import AsrSettings, BrainSettings, Settings, TimelineSettings, TtsSettings
 from agent.speaking.port import Tts
 from agent.transport.audio_file import read_audio
 
@@ -51,7 +51,7 @@ async def choose_voice(texts: Sequence[str], sounds: Sequence[str]) -> Voice:
     `sounds` are said too but not recognised. Raises `AgentError` when an engine cannot start.
     """
     best: Voice | None = None
-    app = App(_private(TtsSettings()))
+    app = App(private(TtsSettings()))
     try:
         await app.engines.asr.start()
         for name in (*(FLITE_VOICES if shutil.which("flite") else ()), *ENGINE_VOICES):
@@ -70,15 +70,16 @@ async def choose_voice(texts: Sequence[str], sounds: Sequence[str]) -> Voice:
     return best
 
 
-def _private(tts: TtsSettings) -> Settings:
+def private(tts: TtsSettings, asr: AsrSettings | None = None) -> Settings:
     """Settings that leave no trace."""
-    return Settings(tts=tts, brain=BrainSettings(memory=Path(":memory:")), timeline=TimelineSettings(store="memory"))
+    brain, timeline = BrainSettings(memory=Path(":memory:")), TimelineSettings(store="memory")
+    return Settings(tts=tts, asr=asr or AsrSettings(), brain=brain, timeline=timeline)
 
 
 async def _say_all(texts: Sequence[str], name: str) -> dict[str, Pcm]:
     if name in FLITE_VOICES:
         return {text: spoken_part(await _flite(text, name)) for text in texts}
-    app = App(_private(TtsSettings(voice=name)))
+    app = App(private(TtsSettings(voice=name)))
     tts = app.engines.tts
     await tts.start()
     try:

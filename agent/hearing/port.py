@@ -18,16 +18,27 @@ Pcm = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word, and where it lies in the turn's audio."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """Text for all audio of the turn so far.
 
-    `understood`: the audio parses whole as something in the recogniser's domain; always true
-    for a recogniser without a domain. `confidence` is 0…1, comparable within one engine only.
+    `understood`: the audio parses whole as something in the recogniser's domain; true for any
+    text of a recogniser without a domain. `confidence` is 0…1, comparable within one engine only.
+    `words` is empty where the engine does not tell when they were said.
     """
 
     text: str
     understood: bool = True
     confidence: float = 1.0
+    words: tuple[HeardWord, ...] = ()
 
 
 class Vad(Protocol):

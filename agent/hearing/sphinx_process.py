@@ -1,116 +1,41 @@
-"""One recogniser process, seen from its owner."""
+"""One pocketsphinx process, seen from its owner."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from agent.clock import Clock
-from agent.errors import AsrError
 from agent.hearing import sphinx_protocol as protocol
+from agent.hearing.worker_process import WorkerProcess
+from agent.hearing.worker_protocol import packed
 
-START_TIMEOUT_S = 30.0
 COMMAND = (sys.executable, "-m", "agent.hearing.sphinx_worker")
 
 
-class WorkerDiedError(Exception):
-    """The process is gone or broke the protocol."""
+class SphinxProcess(WorkerProcess):
+    """Hears one turn at a time."""
 
-
-class SphinxProcess:
-    """Spoken to in lockstep: one request, its answer, the next. Kill it at any time."""
-
-    def __init__(self, process: Process, clock: Clock) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("the process needs pipes")
-        self._process = process
-        self._inward, self._outward = process.stdin, process.stdout
-        self._clock = clock
-        self._greeted = False
+    version = protocol.VERSION
 
     @classmethod
-    async def spawn(cls, arguments: Sequence[str], clock: Clock, command: Sequence[str] = COMMAND) -> SphinxProcess:
+    async def spawn(cls, arguments: Sequence[str], clock: Clock, command: Sequence[str] = COMMAND) -> Self:
         """Starts the process and does not wait for its models. Raises `AsrError`.
 
         `arguments` are those of `agent.hearing.sphinx_worker`.
         """
-        try:
-            async with clock.external():
-                process = await asyncio.create_subprocess_exec(*command, *arguments, stdin=PIPE, stdout=PIPE)
-        except OSError as error:
-            raise AsrError(f"the recogniser's process could not be started: {error}") from error
-        return cls(process, clock)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._process.returncode is None
-
-    async def ready(self) -> None:
-        """Waits until the models are loaded. Raises `AsrError`; the process is then dead."""
-        if self._greeted:
-            return
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S), self._clock.external():
-                hello = await self._receive(protocol.HELLO)
-        except (WorkerDiedError, TimeoutError) as error:
-            await self.kill()
-            raise AsrError(
-                f"the recogniser's process did not start ({error or 'it took too long'}); "
-                "run `voice-agent doctor`, its own message is on standard error"
-            ) from error
-        if hello.get("version") != protocol.VERSION:
-            await self.kill()
-            raise AsrError(f"the recogniser's process speaks version {hello.get('version')}, not {protocol.VERSION}")
-        self._greeted = True
+        return await cls.start((*command, *arguments), clock)
 
     async def hear(self, turn: int, samples: bytes) -> str:
         """Decode a piece of a turn; the text so far. Raises `WorkerDiedError`."""
-        answer = await self._ask(protocol.packed_audio(turn, samples), protocol.HEARD)
+        answer = await self.ask(protocol.packed_audio(turn, samples), protocol.HEARD)
         return str(answer.get("text", ""))
 
     async def settle(self) -> dict[str, Any]:
         """`text`, `understood`, `confidence` of the turn. Raises `WorkerDiedError`."""
-        return await self._ask(protocol.packed(protocol.SETTLE, {}), protocol.SETTLED)
+        return await self.ask(packed(protocol.SETTLE, {}), protocol.SETTLED)
 
     async def reset(self) -> None:
         """Forget the turn. Raises `WorkerDiedError`."""
-        await self._send(protocol.packed(protocol.RESET, {}))
-
-    async def kill(self) -> None:
-        """Ends the process at once (it keeps nothing worth saving) and reaps it."""
-        if self._process.returncode is None:
-            self._process.kill()
-        self._inward.close()
-        async with self._clock.external():
-            await self._process.wait()
-
-    async def _ask(self, message: bytes, answer: bytes) -> dict[str, Any]:
-        async with self._clock.external():
-            await self._send(message)
-            return await self._receive(answer)
-
-    async def _send(self, message: bytes) -> None:
-        try:
-            self._inward.write(message)
-            await self._inward.drain()
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise WorkerDiedError("it ended") from error
-
-    async def _receive(self, expected: bytes) -> dict[str, Any]:
-        try:
-            kind, length = protocol.header(await self._outward.readexactly(protocol.HEADER.size))
-            data = await self._outward.readexactly(length)
-            if kind != expected:
-                raise protocol.ProtocolError(f"a message of kind {kind!r} where {expected!r} was due")
-            return protocol.body(data)
-        except (asyncio.IncompleteReadError, ConnectionResetError) as error:
-            raise WorkerDiedError("it ended") from error
-        except protocol.ProtocolError as error:
-            raise WorkerDiedError(str(error)) from error
+        await self.tell(packed(protocol.RESET, {}))

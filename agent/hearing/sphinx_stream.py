@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from agent.errors import AsrError, LimitReached
 from agent.hearing.port import HEARING_RATE, Hypothesis, Pcm
-from agent.hearing.sphinx_process import SphinxProcess, WorkerDiedError
+from agent.hearing.sphinx_process import SphinxProcess
+from agent.hearing.worker_process import WorkerDiedError
 
 BATCH_SAMPLES = HEARING_RATE // 2
 """Waiting audio goes to the process in pieces of at most this, to be catching up and still interruptible."""

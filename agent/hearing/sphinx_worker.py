@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from agent.hearing import sphinx_protocol as protocol
 from agent.hearing.sphinx_decoder import TurnDecoder
+from agent.hearing.worker_protocol import HELLO, ProtocolError, packed, read
 
 SLICE_BYTES = 16_000
 """Half a second: a long piece is decoded in slices, so that memory stays flat."""
@@ -23,7 +24,7 @@ SLICE_BYTES = 16_000
 def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
     """Answer messages until the other side is gone."""
     turn = 0
-    while (message := protocol.read(inward)) is not None:
+    while (message := read(inward)) is not None:
         kind, data = message
         if kind == protocol.AUDIO:
             (number,) = protocol.TURN.unpack(data[: protocol.TURN.size])
@@ -34,10 +35,10 @@ def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
             text = ""
             for start in range(0, len(samples), SLICE_BYTES):
                 text = decoder.push(samples[start : start + SLICE_BYTES])
-            answer = protocol.packed(protocol.HEARD, {"turn": turn, "samples": len(samples) // 2, "text": text})
+            answer = packed(protocol.HEARD, {"turn": turn, "samples": len(samples) // 2, "text": text})
         elif kind == protocol.SETTLE:
             heard = decoder.settle()
-            answer = protocol.packed(
+            answer = packed(
                 protocol.SETTLED,
                 {"turn": turn, "text": heard.text, "understood": heard.understood, "confidence": heard.confidence},
             )
@@ -45,7 +46,7 @@ def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
             decoder.reset()
             continue
         else:
-            raise protocol.ProtocolError(f"a message of unknown kind {kind!r}")
+            raise ProtocolError(f"a message of unknown kind {kind!r}")
         outward.write(answer)
         outward.flush()
 
@@ -63,7 +64,7 @@ def main() -> None:
     os.dup2(2, 1)
     decoder = TurnDecoder(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
     with suppress(BrokenPipeError):  # the owner is gone, perhaps while the models were being loaded
-        outward.write(protocol.packed(protocol.HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))
+        outward.write(packed(HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))
         outward.flush()
         serve(decoder, inward, outward)
     with suppress(BrokenPipeError):

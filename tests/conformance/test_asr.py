@@ -7,16 +7,19 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 
 from agent.clock import Clock, run_virtual
-from agent.errors import LimitReached
+from agent.errors import AsrError, LimitReached
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, AsrStream, Hypothesis, Pcm
 from agent.settings import AsrSettings
 from tests.fixtures.speech import has_flite, noise_burst, silence, sounds, speak
+from tests.fixtures.spelled_speech import ReadingAsr, spelled
 
 SENTENCES = [
     "what time is it",
@@ -35,9 +38,34 @@ SENTENCES = [
     "no",
 ]
 
-Make = Callable[[Clock], Asr]
-ENGINES: list[Make] = [lambda clock: PocketsphinxAsr(AsrSettings(workers=2, spare=1), SENTENCES, clock)]
-each_engine = pytest.mark.parametrize("make", ENGINES, ids=["pocketsphinx"])
+
+@dataclass(frozen=True)
+class Engine:
+    """`partial`: what is heard while "what time is it" is said. `say`: speech that it understands.
+    `pid`: of the process that decodes for a stream, of which it has one."""
+
+    name: str
+    make: Callable[[Clock], Asr]
+    partial: str
+    say: Callable[..., Pcm]
+    pid: Callable[[Asr, AsrStream], int] | None = None
+
+
+def said(text: str, voice: str = "slt") -> Pcm:
+    return np.concatenate((silence(250, rms=15), speak(text, voice), silence(100, rms=15)))
+
+
+POCKETSPHINX = Engine(
+    "pocketsphinx",
+    lambda clock: PocketsphinxAsr(AsrSettings(workers=2, spare=1), SENTENCES, clock),
+    "what time",
+    said,
+    lambda asr, stream: stream.pid,  # type: ignore[attr-defined]
+)
+READER = Engine("reader", ReadingAsr, "what time", lambda text, voice="": spelled(text, silence_ms=100))
+ENGINES = [POCKETSPHINX, READER]
+each_engine = pytest.mark.parametrize("engine", ENGINES, ids=[engine.name for engine in ENGINES])
+each_process = pytest.mark.parametrize("engine", [POCKETSPHINX], ids=["pocketsphinx"])
 needs_flite = pytest.mark.skipif(not has_flite(), reason="recognition is tested with flite's voices; flite is absent")
 
 
@@ -67,9 +95,9 @@ async def ear_of(asr: Asr) -> Ear:
     return ear
 
 
-def with_engine(make: Make, scene: Callable[[Asr], Awaitable[None]]) -> None:
+def with_engine(engine: Engine, scene: Callable[[Asr], Awaitable[None]]) -> None:
     async def main() -> None:
-        asr = make(Clock())
+        asr = engine.make(Clock())
         await asr.start()
         try:
             await scene(asr)
@@ -79,38 +107,34 @@ def with_engine(make: Make, scene: Callable[[Asr], Awaitable[None]]) -> None:
     run_virtual(main())
 
 
-def said(text: str, voice: str = "slt") -> Pcm:
-    return np.concatenate((silence(250, rms=15), speak(text, voice), silence(100, rms=15)))
-
-
 @needs_flite
 @each_engine
-def test_a_turn_is_heard_as_it_is_spoken_and_may_go_on(make: Make) -> None:
+def test_a_turn_is_heard_as_it_is_spoken_and_may_go_on(engine: Engine) -> None:
     async def scene(asr: Asr) -> None:
         ear = await ear_of(asr)
-        await ear.hear(said("what time is it"))
+        await ear.hear(engine.say("what time is it"))
         first = await ear.text()
         assert first.text == "what time is it"
         assert first.understood
-        assert "what time" in ear.partials
-        await ear.hear(said("in tokyo"))
+        assert engine.partial in ear.partials
+        await ear.hear(engine.say("in tokyo"))
         assert (await ear.text()).text == "what time is it in tokyo"
         assert ear.stream is not None
         ear.stream.reset()
-        await ear.hear(said("stop"))
+        await ear.hear(engine.say("stop"))
         assert (await ear.text()).text == "stop"
         assert ear.errors == []
 
-    with_engine(make, scene)
+    with_engine(engine, scene)
 
 
 @needs_flite
 @each_engine
-def test_the_same_audio_gives_the_same_words_every_time(make: Make) -> None:
+def test_the_same_audio_gives_the_same_words_every_time(engine: Engine) -> None:
     async def scene(asr: Asr) -> None:
         ear, other = await ear_of(asr), await ear_of(asr)
         assert ear.stream is not None
-        audio = said("how many miles is ten kilometers", "rms")
+        audio = engine.say("how many miles is ten kilometers", "rms")
         heard: list[tuple[str, list[str]]] = []
         for _ in range(2):
             await ear.hear(audio)
@@ -121,12 +145,11 @@ def test_the_same_audio_gives_the_same_words_every_time(make: Make) -> None:
         heard.append(((await other.text()).text, other.partials))
         assert heard[0] == heard[1] == heard[2]
 
-    with_engine(make, scene)
+    with_engine(engine, scene)
 
 
 @needs_flite
-@each_engine
-def test_what_is_not_of_the_domain_is_not_understood(make: Make) -> None:
+def test_what_is_not_of_the_domain_is_not_understood() -> None:
     async def scene(asr: Asr) -> None:
         ear = await ear_of(asr)
         assert ear.stream is not None
@@ -142,12 +165,11 @@ def test_what_is_not_of_the_domain_is_not_understood(make: Make) -> None:
         await ear.hear(np.concatenate((silence(250, rms=15), noise_burst(150), silence(200, rms=15))))
         assert not (await ear.text()).understood
 
-    with_engine(make, scene)
+    with_engine(POCKETSPHINX, scene)
 
 
 @needs_flite
-@each_engine
-def test_a_hummed_mm_hm_is_heard_as_one(make: Make) -> None:
+def test_a_hummed_mm_hm_is_heard_as_one() -> None:
     """It lets the agent go on, and must not become other words."""
 
     async def scene(asr: Asr) -> None:
@@ -158,20 +180,20 @@ def test_a_hummed_mm_hm_is_heard_as_one(make: Make) -> None:
             assert (await ear.text()).text == "mhm"
             ear.stream.reset()
 
-    with_engine(make, scene)
+    with_engine(POCKETSPHINX, scene)
 
 
 @each_engine
-def test_without_audio_the_text_is_empty(make: Make) -> None:
+def test_without_audio_the_text_is_empty(engine: Engine) -> None:
     async def scene(asr: Asr) -> None:
         ear = await ear_of(asr)
         assert (await ear.text()).text == ""
 
-    with_engine(make, scene)
+    with_engine(engine, scene)
 
 
 @each_engine
-def test_the_pool_is_bounded_and_a_closed_stream_frees_its_place(make: Make) -> None:
+def test_the_pool_is_bounded_and_a_closed_stream_frees_its_place(engine: Engine) -> None:
     async def scene(asr: Asr) -> None:
         first, _second = await ear_of(asr), await ear_of(asr)
         with pytest.raises(LimitReached):
@@ -181,32 +203,142 @@ def test_the_pool_is_bounded_and_a_closed_stream_frees_its_place(make: Make) -> 
         await first.stream.close()
         await ear_of(asr)
 
-    with_engine(make, scene)
+    with_engine(engine, scene)
 
 
 @needs_flite
-def test_a_killed_process_is_replaced_told_and_the_turn_is_not_lost() -> None:
+@each_process
+def test_a_killed_process_is_replaced_told_and_the_turn_is_not_lost(engine: Engine) -> None:
     async def scene(asr: Asr) -> None:
         ear = await ear_of(asr)
-        audio = said("set a timer for ten minutes")
+        assert ear.stream is not None
+        assert engine.pid is not None
+        audio = engine.say("set a timer for ten minutes")
         half = audio.size // 2 // 640 * 640
         await ear.hear(audio[:half])
-        os.kill(ear.stream.pid, signal.SIGKILL)  # type: ignore[union-attr, attr-defined]
+        os.kill(engine.pid(asr, ear.stream), signal.SIGKILL)
         await ear.hear(audio[half:])
         assert (await ear.text()).text == "set a timer for ten minutes"
         assert [error.split(":")[0] for error in ear.errors] == ["asr.worker_died"]
 
-    with_engine(ENGINES[0], scene)
+    with_engine(engine, scene)
 
 
-def test_closing_leaves_no_process_behind() -> None:
+@each_process
+def test_closing_leaves_no_process_behind(engine: Engine) -> None:
     pids: list[int] = []
 
     async def scene(asr: Asr) -> None:
         ear = await ear_of(asr)
-        pids.append(ear.stream.pid)  # type: ignore[union-attr, attr-defined]
+        assert ear.stream is not None
+        assert engine.pid is not None
+        pids.append(engine.pid(asr, ear.stream))
 
-    with_engine(ENGINES[0], scene)
+    with_engine(engine, scene)
     with suppress(ProcessLookupError):
         os.kill(pids[0], 0)
         pytest.fail("the recogniser's process is still there")
+
+
+@needs_flite
+@each_engine
+def test_a_reset_at_any_moment_is_the_end_of_what_was_said(engine: Engine) -> None:
+    """Before it is asked for, while it is decoded, and just as it is there."""
+
+    async def scene(asr: Asr) -> None:
+        ear = await ear_of(asr)
+        assert ear.stream is not None
+        audio = engine.say("set a timer for ten minutes")
+        for steps in (0, 1, 2, 5, 20):
+            ear.stream.push(audio)
+            asked = asyncio.create_task(ear.stream.settle())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            ear.stream.reset()
+            with suppress(AsrError):
+                await asked
+            ear.partials.clear()
+            await asyncio.sleep(1)
+            assert ear.partials == []
+        await ear.hear(engine.say("stop"))
+        assert (await ear.text()).text == "stop"
+        assert all("timer" not in text for text in ear.partials)
+
+    with_engine(engine, scene)
+
+
+@needs_flite
+@each_engine
+def test_whoever_waits_may_go_away_at_any_moment(engine: Engine) -> None:
+    async def scene(asr: Asr) -> None:
+        ear = await ear_of(asr)
+        assert ear.stream is not None
+        ear.stream.push(engine.say("what time is it"))
+        for steps in (0, 1, 3):
+            asked = asyncio.create_task(ear.stream.settle())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asked.cancel()
+            with suppress(asyncio.CancelledError):
+                await asked
+        assert (await ear.text()).text == "what time is it"
+
+    with_engine(engine, scene)
+
+
+@needs_flite
+@each_engine
+def test_a_closed_stream_says_nothing_and_answers_with_an_error(engine: Engine) -> None:
+    async def scene(asr: Asr) -> None:
+        ear = await ear_of(asr)
+        assert ear.stream is not None
+        ear.stream.push(engine.say("what time is it"))
+        await asyncio.sleep(0)
+        await ear.stream.close()
+        ear.partials.clear()
+        with pytest.raises(AsrError):
+            await ear.stream.settle()
+        await asyncio.sleep(1)
+        assert ear.partials == []
+        assert ear.errors == []
+
+    with_engine(engine, scene)
+
+
+@each_engine
+def test_nothing_can_be_opened_before_the_start_and_after_the_close(engine: Engine) -> None:
+    async def main() -> None:
+        asr = engine.make(Clock())
+        with pytest.raises(AsrError):
+            await ear_of(asr)
+        await asr.start()
+        await asr.close()
+        with pytest.raises(AsrError):
+            await ear_of(asr)
+
+    run_virtual(main())
+
+
+@each_engine
+def test_a_thousand_turns_leave_nothing_behind(engine: Engine) -> None:
+    async def scene(asr: Asr) -> None:
+        ear = await ear_of(asr)
+        assert ear.stream is not None
+        piece, held = noise_burst(40), []
+        for turn in range(1_000):
+            ear.stream.push(piece)
+            if turn % 100 == 0:
+                await ear.text()
+            ear.stream.reset()
+            await asyncio.sleep(0)
+            if turn % 100 == 99:
+                me = psutil.Process()
+                processes = len(me.children(recursive=True))
+                held.append((me.num_threads(), me.num_fds(), processes, len(asyncio.all_tasks())))
+                memory = me.memory_info().rss
+                if turn == 99:
+                    first_memory = memory
+        assert held[1:] == held[:-1]
+        assert memory - first_memory < 4_000_000
+
+    with_engine(engine, scene)

@@ -13,6 +13,7 @@ from agent.bench.crowd import Crowd
 from agent.bench.floor import Floor
 from agent.bench.heard import rebuild
 from agent.bench.page import PageCuts
+from agent.bench.recognition import Recognition
 from agent.bench.rows import Budget, rows
 from agent.bench.run import Measured, Single
 from agent.bench.scenario import Talk
@@ -38,7 +39,7 @@ def measured(**changes):
     values = {
         "machine": "a machine", "load": None, "voice": Voice("nobody", {}, {"hello": "yellow"}), "ready_s": 1.5,
         "single": single, "crowd": crowd(), "page": PageCuts([], missing="needs Chromium"),
-        "append_ms": [], "stolen": {"the whole run": 0.25, "1 session": None},
+        "append_ms": [], "recognitions": [], "stolen": {"the whole run": 0.25, "1 session": None},
     }  # fmt: skip
     return Measured(**(values | changes))
 
@@ -71,6 +72,17 @@ def test_budgets_are_judged():
     found = rows(measured(crowd=crowd(lateness_ms=[0.0], playout=playout)))
     jitter = [one for one in found if "the server's own clock" in one.how]
     assert [one.within for one in jitter] == [None, False, None]
+
+
+def test_each_recogniser_has_its_cost_and_its_delay_or_a_reason():
+    heard = Recognition("whisper", 0.31, [140.0, 180.0], right=1)
+    absent = Recognition("other", missing="the model is not there")
+    found = rows(measured(recognitions=[heard, absent]))
+    assert row(found, "whisper: CPU").measured == "310 ms"
+    assert row(found, "whisper: CPU").how.endswith("1 of 2 right")
+    assert row(found, "whisper: last sample").measured.startswith("160")
+    for part in ("other: CPU", "other: last sample"):
+        assert row(found, part).measured == "not measured: the model is not there"
 
 
 def test_the_playout_clock_stands_beside_its_floor():

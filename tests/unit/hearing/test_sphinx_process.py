@@ -8,10 +8,11 @@ import pytest
 
 from agent.clock import Clock, run_virtual
 from agent.errors import AsrError
-from agent.hearing import sphinx_protocol as protocol
-from agent.hearing.sphinx_process import SphinxProcess, WorkerDiedError
+from agent.hearing import sphinx_protocol, worker_protocol
+from agent.hearing.sphinx_process import SphinxProcess
+from agent.hearing.worker_process import WorkerDiedError
 
-HELLO = protocol.packed(protocol.HELLO, {"version": protocol.VERSION})
+HELLO = worker_protocol.packed(worker_protocol.HELLO, {"version": sphinx_protocol.VERSION})
 
 
 def worker(script: str) -> tuple[str, ...]:
@@ -23,9 +24,9 @@ def worker(script: str) -> tuple[str, ...]:
     [
         "sys.exit(3)",
         "out.write(b'Traceback: this is no message at all')",
-        f"out.write({protocol.packed(protocol.HELLO, {'version': 99})!r})",
-        f"out.write({protocol.packed(protocol.HEARD, {})!r})",
-        f"out.write({protocol.HEADER.pack(b'H', protocol.MAX_BYTES + 1)!r})",
+        f"out.write({worker_protocol.packed(worker_protocol.HELLO, {'version': 99})!r})",
+        f"out.write({worker_protocol.packed(sphinx_protocol.HEARD, {})!r})",
+        f"out.write({worker_protocol.HEADER.pack(b'H', worker_protocol.MAX_BYTES + 1)!r})",
     ],
     ids=["exits", "babbles", "other-version", "other-kind", "oversized"],
 )
@@ -61,7 +62,7 @@ def test_a_worker_that_ends_in_the_middle_is_noticed() -> None:
 
 def test_a_worker_that_answers_nonsense_counts_as_dead() -> None:
     async def main() -> None:
-        answer = protocol.HEADER.pack(protocol.HEARD, 1) + b"{"
+        answer = worker_protocol.HEADER.pack(sphinx_protocol.HEARD, 1) + b"{"
         process = await SphinxProcess.spawn((), Clock(), worker(f"out.write({HELLO + answer!r})"))
         await process.ready()
         with pytest.raises(WorkerDiedError, match="not JSON"):

@@ -11,8 +11,8 @@ import pytest
 
 from agent.clock import run_virtual
 from agent.errors import AsrError
-from agent.hearing.sphinx_process import WorkerDiedError
 from agent.hearing.sphinx_stream import BATCH_SAMPLES, SphinxStream
+from agent.hearing.worker_process import WorkerDiedError
 
 PIECE = np.zeros(640, dtype=np.int16)
 

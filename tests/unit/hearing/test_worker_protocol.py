@@ -2,20 +2,21 @@ import io
 
 import pytest
 
-from agent.hearing import sphinx_protocol as protocol
+from agent.hearing import sphinx_protocol
+from agent.hearing import worker_protocol as protocol
 
 
 def test_messages_survive_the_pipe() -> None:
-    pipe = io.BytesIO(protocol.packed(protocol.HELLO, {"version": 1}) + protocol.packed_audio(7, b"\x01\x02"))
+    pipe = io.BytesIO(protocol.packed(protocol.HELLO, {"version": 1}) + sphinx_protocol.packed_audio(7, b"\x01\x02"))
     kind, data = protocol.read(pipe) or (b"", b"")
     assert (kind, protocol.body(data)) == (protocol.HELLO, {"version": 1})
     kind, data = protocol.read(pipe) or (b"", b"")
-    assert (kind, data) == (protocol.AUDIO, b"\x00\x00\x00\x07\x01\x02")
+    assert (kind, data) == (sphinx_protocol.AUDIO, b"\x00\x00\x00\x07\x01\x02")
     assert protocol.read(pipe) is None
 
 
 def test_a_message_that_is_cut_off_is_the_end() -> None:
-    whole = protocol.packed(protocol.SETTLE, {"a": 1})
+    whole = protocol.packed(sphinx_protocol.SETTLE, {"a": 1})
     assert protocol.read(io.BytesIO(whole[:-1])) is None
     assert protocol.read(io.BytesIO(whole[:3])) is None
 
