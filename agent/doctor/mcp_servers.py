@@ -26,12 +26,11 @@ async def mcp_servers(settings: Settings) -> AsyncIterator[Check]:
         except TimeoutError:
             yield Check(f"mcp {name}", None, f"it has not answered within {PATIENCE_S:.0f} s", MEND)
         else:
-            listed = ", ".join(tool.spec.name for tool in server.tools) or "no tools"
-            yield Check(
-                f"mcp {name}",
-                None if server.problem else True,
-                server.problem or listed,
-                MEND if server.problem else "",
+            problem, listed = server.problem, ", ".join(tool.spec.name for tool in server.tools)
+            yield (
+                Check(f"mcp {name}", None, problem, MEND)
+                if problem
+                else Check(f"mcp {name}", True, listed or "no tools")
             )
         finally:
             connection.cancel()

@@ -11,16 +11,18 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import httpx2
 from mcp import Client, Implementation, StdioServerParameters, stdio_client
-from mcp.client._transport import TransportStreams
 from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 
 from agent.errors import ToolError
 from agent.settings import McpSettings
+
+if TYPE_CHECKING:
+    from mcp.client._transport import TransportStreams
 
 MIN_SECRET_CHARS = 4
 """Shorter values are no secrets: they stand in every other text."""

@@ -131,7 +131,7 @@ def test_a_program_that_dies_or_hangs_is_started_again_and_says_so_meanwhile(
     monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
 
     async def main() -> None:
-        async with running(program(args=(mcp_mortal.__file__,), timeout_s=1.0)) as server:
+        async with running(program(args=(mcp_mortal.__file__,), timeout_s=1.5)) as server:
             await until(lambda: bool(server.tools))
             problem = asyncio.create_task(server.problem_other_than(""))
             error_class, message = await failure(server, "die")
