@@ -11,7 +11,7 @@ from agent.timeline.projections.transcript import transcript
 from agent.timeline.reading import ended
 from agent.timeline.store import Store, StoredSession
 
-HEAD_ENTRIES = 200
+HEAD_ENTRIES = 100
 """Of so many the first words are taken."""
 TAIL_ENTRIES = 50
 """Of so many it is told whether the conversation was ended: behind its end comes next to nothing."""

@@ -20,7 +20,7 @@ from agent.seats import Seat
 from agent.settings import Settings
 from agent.timeline.codec import dumps
 from agent.timeline.reading import read_kept
-from tests.fixtures.deaf import Deaf
+from tests.fixtures.light import lighten
 
 SECRETS = {"local": "walrus", "anna": "swordfish", "ben": "elephant"}
 STEPS = 10
@@ -65,7 +65,7 @@ class World:
             for _ in range(STEPS):
                 owner = self.dice.choice(list(SECRETS))
                 await self.step(app, owner, here)
-                for _ in range(100):
+                for _ in range(40):
                     for seat in here.values():
                         seat.next_frame()
                     await asyncio.sleep(0.05)
@@ -115,7 +115,7 @@ class World:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_of_one_owner_is_found_with_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr("agent.app.PocketsphinxAsr", lambda table, known, clock, cache: Deaf())
+    lighten(monkeypatch)
     world = World(tmp_path, seed)
     for _ in range(2):
         run_virtual(world.live())
