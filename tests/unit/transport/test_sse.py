@@ -193,9 +193,9 @@ def test_too_many_commands_and_too_many_readers(fakes):
 
 def test_of_devices_that_come_at_once_no_more_stay_than_there_is_room_for(fakes):
     class Slow(fakes.Sessions):
-        async def join(self, session_id, *, wakes=True):
+        async def join(self, session_id, owner="local", *, wakes=True):
             await asyncio.sleep(0.1)
-            return await super().join(session_id)
+            return await super().join(session_id, owner)
 
     sessions = Slow()
 
