@@ -267,14 +267,13 @@ def _cpu_row(single: Single) -> Row:
 
 def speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
     """What each voice that is present takes."""
-    rows_ = []
+    rows_, how = [], "two sentences, again and again, nobody listening; the quickest first audio"
     for cost in costs:
         if cost.failure:
-            rows_.append(Row(f"speech, {cost.engine}", "", f"not measured: {cost.failure}", 0, ""))
+            rows_.append(Row(f"speech, {cost.engine}", "", f"not measured: {cost.failure}", 0, how))
             continue
         parts = [f"first audio after {cost.first_ms:.1f} ms", f"{cost.real_time_share:.3f} of real time"]
         parts += [f"{cost.cpu_share:.3f} s of CPU for a second of speech"] if cost.cpu_share is not None else []
-        how = "two sentences, again and again, nobody listening; the quickest first audio"
         data: dict[str, Json] = {"first_ms": cost.first_ms, "cpu_share": cost.cpu_share}
         rows_.append(Row(f"speech, {cost.engine}", "", "; ".join(parts), 1, how, data=data))
     return rows_
