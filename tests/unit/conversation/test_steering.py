@@ -6,6 +6,7 @@ import pytest
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
+from agent.conversation.policy import Interruption
 from agent.conversation.steering import MAX_QUEUED
 from tests.unit.conversation.script import Script
 
@@ -72,6 +73,16 @@ def test_what_is_queued_waits_while_a_sound_is_judged():
     assert script.none(d.PlaybackStop)
     script.wait(100).stops(60).final("")
     assert script.turns == ["hello", "shorter"]
+
+
+def test_what_is_queued_waits_while_a_devices_cut_is_judged():
+    script = story().types("shorter")
+    script.post(e.DeviceCut(source="device:d1"))
+    script.mark(3)
+    assert script.none(d.PlaybackStop)
+    script.wait(Interruption().device_window_ms)
+    assert script.turns == ["hello", "shorter"]
+    assert script.one(d.PlaybackStop).heard_text == "One two three."
 
 
 def test_the_user_speaking_comes_first():
