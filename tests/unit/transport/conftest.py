@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,6 +48,7 @@ class FakeCall:
         self.grown = asyncio.Condition()
         self.closed = False
         self.playing = False
+        self.place: Callable[[], tuple[str, int] | None] = lambda: None
         self.frames = 0
         self._tone = (8_000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16).reshape(50, 960)
 
@@ -62,7 +63,7 @@ class FakeCall:
         self.heard.append((time.monotonic(), pcm))
 
     def position(self) -> tuple[str, int] | None:
-        return None
+        return self.place()
 
     def next_frame(self) -> np.ndarray | None:
         self.frames += 1

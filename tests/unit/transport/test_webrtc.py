@@ -409,7 +409,7 @@ def test_what_was_sent_behind_the_last_sign_of_life_was_not_heard(fakes, monkeyp
     async def body(table):
         async with connected(fakes.Sessions(), table, microphone=False) as (_, peer, call):
             reply = ["r1"]
-            call.position = lambda: (reply[0], table.clock.now_us() * 48 // 1_000)
+            call.place = lambda: (reply[0], table.clock.now_us() * 48 // 1_000)
             call.playing, begun = True, call.frames
             await fakes.until(lambda: call.frames > begun + 60)
             peer.device.heard_us = peer._received_us = table.clock.now_us()
