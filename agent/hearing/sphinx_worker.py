@@ -7,7 +7,6 @@ with the media clock. The process ends when its standard input does: nobody has 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO
 from agent.hearing import sphinx_protocol as protocol
 from agent.hearing.sphinx_decoder import TurnDecoder
 from agent.hearing.worker_protocol import HELLO, ProtocolError, packed, read
+from agent.worker import begin
 
 SLICE_BYTES = 16_000
 """Half a second: a long piece is decoded in slices, so that memory stays flat."""
@@ -51,17 +51,8 @@ def serve(decoder: TurnDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
         outward.flush()
 
 
-NICENESS = 10
-
-
 def main() -> None:
-    # Ctrl-C reaches the whole process group; the owner decides when this process ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The owner's 20 ms clock comes first: recognising late is better than stuttering.
-    os.nice(NICENESS)
-    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # Whatever a library prints must not end up between messages.
-    os.dup2(2, 1)
+    inward, outward = begin()
     decoder = TurnDecoder(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
     with suppress(BrokenPipeError):  # the owner is gone, perhaps while the models were being loaded
         outward.write(packed(HELLO, {"version": protocol.VERSION, "pid": os.getpid()}))

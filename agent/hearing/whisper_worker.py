@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +17,7 @@ from agent.errors import AsrError
 from agent.hearing import whisper_protocol as protocol
 from agent.hearing.whisper_decoder import WhisperDecoder
 from agent.hearing.worker_protocol import HELLO, ProtocolError, packed, read
-
-NICENESS = 10
+from agent.worker import begin
 
 
 def serve(decoder: WhisperDecoder, inward: BinaryIO, outward: BinaryIO) -> None:
@@ -45,13 +43,7 @@ def hello() -> tuple[dict[str, object], WhisperDecoder | None]:
 
 
 def main() -> None:
-    # Ctrl-C reaches the whole process group; the owner decides when this process ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The owner's 20 ms clock comes first: recognising late is better than stuttering.
-    os.nice(NICENESS)
-    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # Whatever a library prints must not end up between messages.
-    os.dup2(2, 1)
+    inward, outward = begin()
     said, decoder = hello()
     with suppress(BrokenPipeError):  # the owner is gone, perhaps while the model was being loaded
         outward.write(packed(HELLO, said))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -26,8 +25,8 @@ from agent.speaking.port import Speech
 from agent.speaking.text_segments import plain, segments
 from agent.speaking.token_alignment import token_starts
 from agent.speaking.word_times import WordStart, WordTimer
+from agent.worker import begin
 
-NICENESS = 10
 SEGMENT_CHARS = 160
 """A sentence is cut where it is longer: what is said in one go is first heard when it is whole."""
 
@@ -137,13 +136,7 @@ def _number(body: dict[str, Json]) -> int:
 
 
 def main() -> None:
-    # Ctrl-C reaches the whole process group; the owner decides when this process ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The owner's 20 ms clock comes first.
-    os.nice(NICENESS)
-    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # Whatever a library prints must not end up between messages.
-    os.dup2(2, 1)
+    inward, outward = begin()
     path, speaker, threads, noise, noise_w = sys.argv[1:]
     with suppress(BrokenPipeError):  # the owner is gone, perhaps while the voice was being loaded
         try:
