@@ -29,7 +29,7 @@ LONG_QUESTION = "what can you do"
 SOUND_AT_ONCE = "--autoplay-policy=no-user-gesture-required"  # a second flag of this name does not replace the first
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_server(tmp_path_factory.mktemp("server"))
     yield server
