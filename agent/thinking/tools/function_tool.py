@@ -133,15 +133,7 @@ def tool(
             raise DeclarationError(
                 f"{where}: {label!r} is no name of a tool; give it one with name=, letters and digits"
             )
-        if effect not in ("read", "write"):
-            raise DeclarationError(
-                f'{where} must say what it does: effect="read", or effect="write" if it changes anything'
-            )
-        if effect == "read" and (reversible or risk or confirm or proposal):
-            raise DeclarationError(
-                f"{where} is a read, which needs no confirmation: leave reversible, risk, confirm "
-                "and proposal out, or declare it a write"
-            )
+        declared = _declared(where, effect, asks=bool(reversible or risk or confirm or proposal))
         if not timeout_s > 0:
             raise DeclarationError(f"{where}: timeout_s is {timeout_s}; it must be above 0")
         description, described = parsed(inspect.getdoc(function) or "")
@@ -153,9 +145,9 @@ def tool(
             label,
             description,
             parameters.schema,
-            effect,
+            declared,
             actual_risk,
-            idempotent=idempotent or effect == "read",
+            idempotent=idempotent or declared == "read",
             reversible=reversible,
             confirm=confirm or ("user" if actual_risk == "high" else "policy"),
             open_world=open_world,
@@ -172,6 +164,20 @@ def tool(
             '@tool needs to know what the function does: write @tool(effect="read"), or effect="write"'
         )
     return decorate
+
+
+def _declared(where: str, effect: Effect | Literal[""], *, asks: bool) -> Effect:
+    """The effect that was given. `asks`: so was how it is confirmed or undone. Raises `DeclarationError`."""
+    if effect not in ("read", "write"):
+        raise DeclarationError(
+            f'{where} must say what it does: effect="read", or effect="write" if it changes anything'
+        )
+    if effect == "read" and asks:
+        raise DeclarationError(
+            f"{where} is a read, which needs no confirmation: leave reversible, risk, confirm "
+            "and proposal out, or declare it a write"
+        )
+    return effect
 
 
 def _check_proposal(where: str, proposal: str, schema: Mapping[str, Json]) -> None:
