@@ -8,6 +8,7 @@ and plain text otherwise.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from agent.settings import Settings
 ENVIRONMENT_PREFIX = "VOICE_AGENT__"
 
 DEFAULT = "default"
+
+_USERINFO = re.compile(r"//[^/\s]*@")
+"""RFC 3986, section 3.2.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,10 @@ class _Given:
     origin: str
 
     def __str__(self) -> str:
-        return self.key.name if self.key.secret else f"{self.key.name} = {self.value!r:.60}"
+        """For an error message, which may end in a log: a secret and the password in an address are left out."""
+        if self.key.secret:
+            return self.key.name
+        return f"{self.key.name} = {_USERINFO.sub('//…@', repr(self.value)):.60}"
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Loaded:

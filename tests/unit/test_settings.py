@@ -272,3 +272,11 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     assert "hush" not in str(report)
     assert report["brain"]["memory"] == "voice-agent-memory.sqlite3"
     assert masked(Settings())["server"]["token"] == ""
+
+
+@pytest.mark.parametrize("password", ["hush", "hu@sh", "hu:sh"])
+def test_an_error_about_an_address_keeps_its_password_to_itself(password):
+    address = f"http://me:{password}@localhost:1/v1"
+    with pytest.raises(SettingsError, match=r"brain\.base_url = 'http://…@localhost:1/v1'") as found:
+        load(None, {}, [f"brain.base_url={address}"])
+    assert "hu" not in str(found.value)
