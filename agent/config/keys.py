@@ -19,17 +19,23 @@ _SECRET_ENDINGS = ("token", "tokens", "key", "password", "secret")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting. `name` is `table.key`, or `family.name.key`; `allowed` says in words what may be set."""
+    """One setting of the class `owner`. `name` is `table.key`, or `family.name.key`; `allowed` says in words what may
+    be set."""
 
     name: str
     type: Any
     default: object
     allowed: str
-    doc: str
+    owner: type
 
     @property
     def table(self) -> str:
         return self.name.partition(".")[0]
+
+    @property
+    def doc(self) -> str:
+        """What it is for; read from the source when it is asked for, since a start does not need it."""
+        return _attribute_docs(self.owner).get(self.name.rpartition(".")[2], "")
 
     @property
     def secret(self) -> bool:
@@ -87,12 +93,11 @@ def family_keys(family: str, member: str) -> Mapping[str, Key]:
 
 
 def _keys_in(table: str, owner: type, defaults: object) -> dict[str, Key]:
-    docs = _attribute_docs(owner)
     found: dict[str, Key] = {}
     for name, hint in _hints(owner).items():
         kind, bounds = _unwrapped(hint)
         full = f"{table}.{name}"
-        found[full] = Key(full, kind, getattr(defaults, name), _allowed(kind, bounds), docs.get(name, ""))
+        found[full] = Key(full, kind, getattr(defaults, name), _allowed(kind, bounds), owner)
     return found
 
 
@@ -129,6 +134,7 @@ def _allowed(kind: Any, bounds: tuple[Any, ...]) -> str:
     return "a list of strings" if get_origin(kind) is tuple else ""
 
 
+@cache
 def _attribute_docs(owner: type) -> dict[str, str]:
     """The strings that stand under a class's fields."""
     body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]

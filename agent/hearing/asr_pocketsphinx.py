@@ -48,7 +48,7 @@ class PocketsphinxAsr:
         # Imported here: only this engine needs the package, and others must run without it.
         from agent.hearing.sphinx_decoder import dictionary
 
-        known = language.pronunciations(dictionary())
+        known = language.pronunciations(dictionary(), language.words_of(self._sentences) | set(language.FILLERS))
         found = language.domain(self._sentences, known)
         self.report = found.report()
         if not found.sentences:

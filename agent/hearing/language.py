@@ -46,13 +46,23 @@ class Domain:
         return f"{self.left_out} example sentences have words without a pronunciation and cannot be heard: {words}"
 
 
+def words_of(sentences: Iterable[str]) -> set[str]:
+    """All that a pronunciation is looked for."""
+    whole = {word for sentence in sentences for word in _written_words(sentence)}
+    return whole | {part for word in whole for part in word.split("-")}
+
+
+def _written_words(sentence: str) -> list[str]:
+    return _NOT_SPOKEN.sub(" ", sentence.lower()).split()
+
+
 def domain(sentences: Iterable[str], pronounced: Container[str]) -> Domain:
     """Lower-case words without punctuation; sentences that cannot be pronounced are left out."""
     kept: list[str] = []
     unknown: set[str] = set()
     left_out = 0
     for sentence in sentences:
-        words = [w for word in _NOT_SPOKEN.sub(" ", sentence.lower()).split() for w in _spoken(word, pronounced)]
+        words = [w for word in _written_words(sentence) for w in _spoken(word, pronounced)]
         missing = {word for word in words if word not in pronounced}
         if missing:
             unknown |= missing
@@ -73,13 +83,14 @@ Pronunciations = dict[str, list[str]]
 """The lines of a dictionary in CMU's format by word: `word PH ON ES`, variants as `word(2)`."""
 
 
-def pronunciations(dictionary: Path) -> Pronunciations:
-    """A whole dictionary file."""
+def pronunciations(dictionary: Path, wanted: Container[str]) -> Pronunciations:
+    """Those of a dictionary file that are wanted: a whole one has 130,000."""
     found: Pronunciations = defaultdict(list)
     with dictionary.open(encoding="utf-8") as lines:
         for line in lines:
-            if line.strip():
-                found[line.split(None, 1)[0].split("(")[0]].append(line.rstrip())
+            word = line.partition(" ")[0].partition("(")[0]
+            if word in wanted:
+                found[word].append(line.rstrip())
     return dict(found)
 
 

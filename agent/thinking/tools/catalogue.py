@@ -78,7 +78,7 @@ def _templates(skills: Sequence[Skill]) -> list[tuple[str, str]]:
                 continue
             meant = intent.pattern.sentences()
             if "unit" in intent.pattern.slots:
-                meant = (sentence for sentence in meant if same_kind(sentence.split()))
+                meant = (sentence for sentence in meant if same_kind(sentence))
             for sentence in islice(meant, intent.limit):
                 found.setdefault(sentence, skill.name)
     return list(found.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -110,17 +111,15 @@ def _kinds() -> dict[str, int]:
     return {line.partition(":")[0]: kind for kind, block in enumerate(blocks) for line in block.splitlines()}
 
 
-def same_kind(words: Sequence[str]) -> bool:
-    """Whether all units among the words measure the same, and none is there twice."""
-    found = []
-    at = 0
-    while at < len(words):
-        for length in (3, 2, 1):
-            name = unit(" ".join(words[at : at + length]))
-            if name:
-                found.append(name)
-                break
-        at += length
+@cache
+def _unit_names() -> re.Pattern[str]:
+    names = sorted(_units()[0], key=len, reverse=True)
+    return re.compile(rf"(?<!\S)(?:{'|'.join(map(re.escape, names))})(?!\S)")
+
+
+def same_kind(sentence: str) -> bool:
+    """Whether all units in it measure the same, and none is there twice."""
+    found = [_units()[0][name] for name in _unit_names().findall(sentence)]
     return len(set(found)) == len(found) and len({_kinds().get(name, -1) for name in found}) <= 1
 
 

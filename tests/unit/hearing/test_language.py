@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-from agent.hearing.language import arpa, arpa_file, dictionary_of, domain, pronunciations, written
+from agent.hearing.language import arpa, arpa_file, dictionary_of, domain, pronunciations, words_of, written
 
 SENTENCES = ["set a timer", "set a timer for ten minutes", "what time is it", "stop"]
 
@@ -73,9 +73,9 @@ def test_sentences_that_cannot_be_pronounced_are_left_out_and_reported() -> None
 
 def test_a_dictionary_is_cut_to_the_words_of_the_domain_with_their_variants(tmp_path: Path) -> None:
     path = tmp_path / "some.dict"
-    path.write_text("hello HH AH L OW\nhello(2) HH EH L OW\nworld W ER L D\n\n")
-    known = pronunciations(path)
-    assert set(known) == {"hello", "world"}
+    path.write_text("hello HH AH L OW\nhello(2) HH EH L OW\nto T UW\ndo D UW\nworld W ER L D\n\n")
+    known = pronunciations(path, words_of(["Hello!", "a to-do list"]))
+    assert set(known) == {"hello", "to", "do"}, "no more of it than is wanted"
     assert dictionary_of(["hello"], [], known) == "hello HH AH L OW\nhello(2) HH EH L OW\n"
 
 
