@@ -4,8 +4,8 @@ import { turnOf } from './wire.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
 
-/** What the user said or typed. `open`: still being recognised.
- * @typedef {{kind: 'user', key: string, turnId: string, text: string, open: boolean, understood: boolean,
+/** What the user said or typed. `open`: still being recognised. `stable`: so many characters of the text stay as they are.
+ * @typedef {{kind: 'user', key: string, turnId: string, text: string, stable: number, open: boolean, understood: boolean,
  *   typed: boolean}} UserItem */
 
 /** @typedef {{start_sample: number, end_sample: number, text_end: number}} Word */
@@ -94,7 +94,7 @@ const isOpen = (item) => item.kind === 'user' && item.open;
 function changeUser(state, entry, change) {
   if (state.items.some(isOpen)) return replaceLast(state, isOpen, (item) => ({ ...item, ...change }));
   /** @type {UserItem} */
-  const item = { kind: 'user', key: `${entry.session_id}/${entry.event_id || entry.seq}`, turnId: '', text: '', open: true,
+  const item = { kind: 'user', key: `${entry.session_id}/${entry.event_id || entry.seq}`, turnId: '', text: '', stable: 0, open: true,
     understood: true, typed: false, ...change };
   return append(state, item);
 }
@@ -103,7 +103,7 @@ function changeUser(state, entry, change) {
 function endTurn(state, entry) {
   const { text = '', understood = true, joins = '' } = entry.payload;
   if (!text.trim()) return replaceLast(state, isOpen, () => null);
-  const ended = changeUser(state, entry, { turnId: turnOf(entry), text, understood, open: false });
+  const ended = changeUser(state, entry, { turnId: turnOf(entry), text, stable: text.length, understood, open: false });
   return join(ended, joins, entry);
 }
 
@@ -255,10 +255,11 @@ export const PERSONAL = new Set(['action.stale', 'steering.second', 'talk.held',
 /** @type {Record<string, (state: Transcript, entry: Entry) => Transcript>} */
 const FOLDS = {
   'turn.start': (state, entry) => changeUser(state, entry, { turnId: turnOf(entry) || 'turn' }),
-  'asr.partial': (state, entry) => (entry.payload.text ? changeUser(state, entry, { text: entry.payload.text }) : state),
+  'asr.partial': (state, entry) =>
+    entry.payload.text ? changeUser(state, entry, { text: entry.payload.text, stable: entry.payload.stable ?? 0 }) : state,
   'asr.final': (state, entry) =>
     entry.payload.text ? changeUser(state, entry, { text: entry.payload.text, understood: entry.payload.understood !== false }) : state,
-  'text.input': (state, entry) => changeUser(state, entry, { text: entry.payload.text, typed: true }),
+  'text.input': (state, entry) => changeUser(state, entry, { text: entry.payload.text, stable: entry.payload.text.length, typed: true }),
   'turn.end': endTurn,
   'model.start': startModel,
   'reply.committed': show,

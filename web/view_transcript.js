@@ -37,7 +37,8 @@ function build(item) {
 
 /** @param {import('./transcript.js').UserItem} item */
 function user(item) {
-  const text = make('p', { class: 'text' }, [unseen('You: '), item.text || '…']);
+  const stable = make('span', { class: 'stable' }, [item.text.slice(0, item.stable)]);
+  const text = make('p', { class: 'text' }, [unseen('You: '), stable, item.text.slice(item.stable) || (item.text ? '' : '…')]);
   const node = make('li', { class: `said user${item.open ? ' partial' : ''}`, 'data-turn': item.turnId }, [text]);
   if (!item.open && !item.understood) node.append(make('p', { class: 'aside' }, ['Not understood']));
   return node;

@@ -56,7 +56,7 @@ async def _measure(recognition: Recognition, settings: AsrSettings, lines: Mappi
     asr = app.engines.asr
     try:
         await asr.start()
-        stream = await asr.open(lambda text: None, lambda message: None)
+        stream = await asr.open(lambda text, stable=0: None, lambda message: None)
         try:
             before_s, heard_s = machine.cpu_s(os.getpid()), 0.0
             for text, line in lines.items():

@@ -112,7 +112,7 @@ async def _flite(text: str, voice: str) -> Pcm:
 
 async def _misheard(lines: Mapping[str, Pcm], asr: Asr) -> dict[str, str]:
     wrong = {}
-    stream = await asr.open(lambda text: None, lambda message: None)
+    stream = await asr.open(lambda text, stable=0: None, lambda message: None)
     try:
         for text, pcm in lines.items():
             down = Resampler(RATE, HEARING_RATE)

@@ -191,7 +191,7 @@ class Conversation:
             case e.SpeechStopped() if fact.utterance == speech.utterance and speech.active:
                 self._on_speech_stopped(fact)
             case e.AsrPartial() if fact.utterance == speech.utterance and not speech.settled:
-                speech.hypothesis(fact.text, self._now_us)
+                speech.hypothesis(fact.text, self._now_us, fact.stable)
                 self._judge_sound()
             case e.AsrFinal() if awaited(fact.utterance, speech, self._turn):
                 self._on_final(fact)
@@ -250,7 +250,7 @@ class Conversation:
         if self._turn is not None or not self._reply_live or policy.mode == "never":
             return
         speech = self._speech
-        verdict, evidence = judge(speech.text, speech.voiced_ms, final=False, understood=True, policy=policy)
+        verdict, evidence = judge(speech.text, speech.voiced_ms, final=False, stable=speech.stable, policy=policy)
         if verdict == "confirm":
             self._confirm("vad", evidence)
 

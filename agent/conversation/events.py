@@ -215,11 +215,13 @@ class SpeechStopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsrPartial(Event):
-    """The hypothesis changed. It covers all audio of the turn so far, not just the last part."""
+    """The hypothesis changed. It covers all audio of the turn so far, not just the last part. Its first `stable`
+    characters stay as they are, in the turn's final too; 0 where the recogniser cannot tell."""
 
     type: ClassVar[str] = "asr.partial"
     utterance: int
     text: str
+    stable: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

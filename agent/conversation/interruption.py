@@ -65,15 +65,19 @@ def meaningful_words(text: str, policy: Interruption) -> int:
     return sum(word.strip(".,!?") not in policy.backchannels for word in plain.split())
 
 
-def _running_words(text: str, policy: Interruption) -> int:
-    """Its last word is a guess, and no evidence: a hummed "mm-hm" is "and" and "um how" for a moment,
-    and "mhm" in the end. But who begins with "stop" need not say more."""
+def _running_words(text: str, stable: int, policy: Interruption) -> int:
+    """Its last word is a guess, and no evidence, unless it is stable: a hummed "mm-hm" is "and" and "um how" for
+    a moment, and "mhm" in the end. But who begins with "stop" need not say more."""
+    if stable >= len(text.rstrip(" .,!?")):
+        return meaningful_words(text, policy)
     *settled, guess = text.split() or [""]
     stops = not settled and guess.lower().strip(".,!?") in policy.stop_words
     return 1 if stops else meaningful_words(" ".join(settled), policy)
 
 
-def judge(text: str, voiced_ms: int, *, final: bool, understood: bool, policy: Interruption) -> tuple[Verdict, str]:
+def judge(
+    text: str, voiced_ms: int, *, final: bool, policy: Interruption, understood: bool = True, stable: int = 0
+) -> tuple[Verdict, str]:
     """Judge what is known of a sound: the verdict and the evidence for it.
 
     While it goes on only strong evidence counts. Once its text is final, words that a skill
@@ -82,7 +86,7 @@ def judge(text: str, voiced_ms: int, *, final: bool, understood: bool, policy: I
     """
     if voiced_ms >= policy.voiced_ms:
         return "confirm", "voiced"
-    words = meaningful_words(text, policy) if final else _running_words(text, policy)
+    words = meaningful_words(text, policy) if final else _running_words(text, stable, policy)
     stops = any(word.strip(".,!?") in policy.stop_words for word in text.lower().split())
     needed_ms = min(policy.words_voiced_ms, FINAL_VOICED_MS) if final else policy.words_voiced_ms
     if words == 1 and not stops:

@@ -25,6 +25,8 @@ class Speech:
     active: bool = False
     end_us: int = 0
     text: str = ""
+    stable: int = 0
+    """So many characters of the text stay as they are."""
     changed_us: int = 0
     final: AsrFinal | None = None
     settled: bool = False
@@ -53,7 +55,8 @@ class Speech:
             "voiced_ms": self.voiced_ms,
         }
 
-    def hypothesis(self, text: str, now_us: int) -> None:
+    def hypothesis(self, text: str, now_us: int, stable: int = 0) -> None:
+        self.stable = stable
         if text != self.text:
             self.text = text
             self.changed_us = now_us

@@ -15,13 +15,19 @@ from collections.abc import Sequence
 MARKS = ".,!?;:…\"'"
 
 
+def unmarked(text: str) -> str:
+    """Without the punctuation at its end, which is known once more has been said."""
+    return text.rstrip(MARKS + " ")
+
+
 def plain(word: str) -> str:
     """A word as two hypotheses are compared by: without case and punctuation."""
     return word.strip(MARKS).casefold()
 
 
 class LocalAgreement:
-    """The words of one stretch of audio: `stable` ones, which stay, and a volatile `tail`."""
+    """The words of one stretch of audio: `stable` ones, which stay (the punctuation behind them may change), and a
+    volatile `tail`."""
 
     def __init__(self) -> None:
         self.stable: list[str] = []
@@ -34,8 +40,9 @@ class LocalAgreement:
     def hear(self, words: Sequence[str], *, paused: bool = False) -> None:
         """A newer hypothesis, of the whole stretch. `paused`: its last word has been said to its end."""
         kept = len(self.stable)
-        if [plain(word) for word in words[:kept]] == [plain(word) for word in self.stable]:
-            self.stable = list(words[:kept])  # as it is written best now that more is known
+        if kept and [plain(word) for word in words[:kept]] == [plain(word) for word in self.stable]:
+            marks = words[kept - 1].removeprefix(unmarked(words[kept - 1]))
+            self.stable[-1] = unmarked(self.stable[-1]) + marks
         tail = list(words[kept:])
         agreed = 0
         for older, newer in zip(self.tail, tail if paused else tail[:-1], strict=False):

@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.clock import Clock
 from agent.errors import AsrError, LimitReached
 from agent.hearing import language
+from agent.hearing.port import OnPartial
 from agent.hearing.sphinx_process import SphinxProcess
 from agent.hearing.sphinx_stream import SphinxStream
 from agent.settings import AsrSettings
@@ -67,7 +68,7 @@ class PocketsphinxAsr:
         for process in self._spare:
             await process.ready()
 
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> SphinxStream:
+    async def open(self, on_partial: OnPartial, on_error: Callable[[str], None]) -> SphinxStream:
         """A stream with a process of its own. Raises `LimitReached`, `AsrError`."""
         if len(self._streams) + self._opening >= self._settings.workers:
             raise LimitReached(

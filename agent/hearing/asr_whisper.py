@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.clock import Clock
 from agent.errors import AsrError, LimitReached
+from agent.hearing.port import OnPartial
 from agent.hearing.whisper_process import COMMAND, WhisperProcess
 from agent.hearing.whisper_queue import WhisperQueue
 from agent.hearing.whisper_stream import WhisperStream
@@ -59,7 +60,7 @@ class WhisperAsr:
             raise AsrError(f"{error}; `voice-agent models pull` fetches a model again") from error
         self._queue.start()
 
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> WhisperStream:
+    async def open(self, on_partial: OnPartial, on_error: Callable[[str], None]) -> WhisperStream:
         """Raises `LimitReached`, and `AsrError` when it is not started."""
         if self._queue.closed:
             raise AsrError("the recogniser is not started")

@@ -87,7 +87,7 @@ class HearingLoop:
         self._pushed_samples = 0
         self._turn = 0
         self._turn_has_audio = False
-        self._partial = ""
+        self._partial, self._stable = "", 0
         self._backlog: deque[Pcm] = deque()
 
     # ── called by the session ────────────────────────────────────────────────────────────
@@ -206,7 +206,7 @@ class HearingLoop:
         self._turn += 1
         self._turn_has_audio = False
         self._wanted = None
-        self._partial = ""
+        self._partial, self._stable = "", 0
         self._backlog.clear()
         if self._stream is not None:
             self._stream.reset()
@@ -276,10 +276,10 @@ class HearingLoop:
             )
         )
 
-    def _on_partial(self, text: str) -> None:
-        if text != self._partial:
-            self._partial = text
-            self._post(AsrPartial(utterance=self._utterance, text=text))
+    def _on_partial(self, text: str, stable: int = 0) -> None:
+        if text != self._partial or stable > self._stable:
+            self._partial, self._stable = text, stable
+            self._post(AsrPartial(utterance=self._utterance, text=text, stable=stable))
 
     def _on_error(self, message: str) -> None:
         """`message` is `code: what happened`, as `Asr.open` says."""

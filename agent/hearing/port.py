@@ -77,6 +77,15 @@ class AsrStream(Protocol):
     async def close(self) -> None: ...
 
 
+class OnPartial(Protocol):
+    """Told the hypothesis of the turn so far, when it or what is stable of it changed."""
+
+    def __call__(self, text: str, stable: int = 0) -> None:
+        """The first `stable` characters of `text` stay as they are until the turn is reset, in its final too; 0 where
+        the recogniser cannot tell."""
+        ...
+
+
 class Asr(Protocol):
     """An engine that opens streams. `start` loads what is slow, before anyone speaks."""
 
@@ -84,7 +93,7 @@ class Asr(Protocol):
 
     async def start(self) -> None: ...
 
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> AsrStream:
+    async def open(self, on_partial: OnPartial, on_error: Callable[[str], None]) -> AsrStream:
         """`on_error` gets `code: what happened`, such as `asr.worker_died: …`, for people to know.
 
         Raises `LimitReached` when the pool is used up, `AsrError` when it cannot start.

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from agent.errors import AsrError, LimitReached
-from agent.hearing.port import HEARING_RATE, Hypothesis, Pcm
+from agent.hearing.port import HEARING_RATE, Hypothesis, OnPartial, Pcm
 from agent.hearing.sphinx_process import SphinxProcess
 from agent.hearing.worker_process import WorkerDiedError
 
@@ -43,7 +43,7 @@ class SphinxStream:
         pool: Pool,
         process: SphinxProcess,
         max_behind_ms: int,
-        on_partial: Callable[[str], None],
+        on_partial: OnPartial,
         on_error: Callable[[str], None],
         on_close: Callable[[SphinxStream], Awaitable[None]],
     ) -> None:

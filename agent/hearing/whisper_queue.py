@@ -14,6 +14,7 @@ from typing import Protocol
 
 from agent.clock import Clock
 from agent.errors import AsrError
+from agent.hearing.port import OnPartial
 from agent.hearing.whisper_protocol import Request, Transcript
 from agent.hearing.whisper_stream import Want, WhisperStream
 
@@ -66,7 +67,7 @@ class WhisperQueue:
         """It does not decode, or not yet."""
         return self.task is None or self.task.done()
 
-    def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> WhisperStream:
+    def open(self, on_partial: OnPartial, on_error: Callable[[str], None]) -> WhisperStream:
         """One more stream."""
         stream = WhisperStream(self, on_partial, on_error)
         self._streams.append(stream)

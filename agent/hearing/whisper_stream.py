@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Protocol
 
 from agent.errors import AsrError
-from agent.hearing.agreement import MARKS, LocalAgreement
+from agent.hearing.agreement import LocalAgreement, unmarked
 from agent.hearing.hallucination import believed
 from agent.hearing.pause import Pause
-from agent.hearing.port import HEARING_RATE, HeardWord, Hypothesis, Pcm
+from agent.hearing.port import HEARING_RATE, HeardWord, Hypothesis, OnPartial, Pcm
 from agent.hearing.whisper_protocol import Request, Transcript
 
 SAMPLE_BYTES = 2
@@ -70,7 +70,7 @@ class Queue(Protocol):
 class WhisperStream:
     """The `AsrStream` port. The queue asks what it wants, and hands over what was heard."""
 
-    def __init__(self, queue: Queue, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> None:
+    def __init__(self, queue: Queue, on_partial: OnPartial, on_error: Callable[[str], None]) -> None:
         self._queue = queue
         self._on_partial = on_partial
         self.on_error = on_error
@@ -90,7 +90,7 @@ class WhisperStream:
         self._heard_samples = 0
         self._decoded_us = self.pushed_us = self._queue.now_us()
         self._confidence = 0.0
-        self._told = ""
+        self._told = ("", 0)
         self._failed = False
         self.told_behind = False
 
@@ -158,7 +158,7 @@ class WhisperStream:
         self._decoded_us = self._queue.now_us()
         self._limit()
         context = " ".join(word.text for word in self._gone[-CONTEXT_WORDS:])
-        prefix = " ".join(self._agreement.stable).rstrip(MARKS)
+        prefix = unmarked(" ".join(self._agreement.stable))
         request = Request(bytes(self._pcm), context, prefix)
         sound_ms = self._pause.sound_samples // MS_SAMPLES
         return Job(request, self._turn, self._samples, sound_ms, self._pause.quiet_samples >= PAUSE_SAMPLES)
@@ -169,17 +169,18 @@ class WhisperStream:
             return
         self._heard_samples = job.samples
         words = believed(transcript, job.sound_ms)
-        if words or not self._agreement.stable:  # else what was heard before stands
-            self._words = words
+        if len(words) >= len(self._agreement.stable):  # else what was heard before stands
             self._confidence = math.exp(min(transcript.log_probability, 0.0)) if words else 0.0
             self._agreement.hear([word.text for word in words], paused=job.paused)
+            texts = self._agreement.words
+            self._words = tuple(replace(word, text=text) for word, text in zip(words, texts, strict=True))
         if self._samples > TRIM_SAMPLES:
             self._cut_behind_stable_words()
         self._answer()
-        text = self._text()
-        if text and text != self._told:
-            self._told = text
-            self._on_partial(text)
+        told = (self._text(), self._stable())
+        if told[0] and told != self._told:
+            self._told = told
+            self._on_partial(*told)
 
     def fail(self, job: Job, error: AsrError) -> None:
         """The answer to a job that cannot be had: the turn so far is given up."""
@@ -203,6 +204,10 @@ class WhisperStream:
     def _text(self) -> str:
         return " ".join([*(word.text for word in self._gone), *self._agreement.words])
 
+    def _stable(self) -> int:
+        """How many characters of the text stay as they are."""
+        return len(unmarked(" ".join([*(word.text for word in self._gone), *self._agreement.stable])))
+
     def _answer(self) -> None:
         """A final needs no decode of its own when only silence has come since the last one."""
         if self._asked is not None and not self._asked.done() and not self._unheard():
@@ -220,7 +225,7 @@ class WhisperStream:
     def _cut_behind_stable_words(self) -> None:
         """Keep what the newest stable word is followed by."""
         stable = len(self._agreement.stable)
-        if not stable or stable > len(self._words):
+        if not stable:
             return
         self._agreement.drop(stable)
         self._cut(self._words[:stable], self._words[stable - 1].end_ms * MS_SAMPLES)

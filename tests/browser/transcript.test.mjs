@@ -42,6 +42,15 @@ test('partials become the turn, and the turn its final text', () => {
   assert.equal(users(done)[0].key, users(heard)[0].key);
 });
 
+test('what is stable of a partial is known, and of a whole turn all', () => {
+  const heard = play([['turn.start'], ['asr.partial', { text: 'what time', stable: 4 }]]);
+  assert.equal(users(heard)[0].stable, 4);
+  const final = play([['asr.final', { text: 'what time is it' }]], heard);
+  assert.equal(users(final)[0].stable, 4, 'the user may go on');
+  assert.equal(users(play([['asr.partial', { text: 'what times' }]], final))[0].stable, 0, 'a recogniser that cannot tell');
+  assert.equal(users(play([['turn.end', { text: 'what time is it', understood: true }]], final))[0].stable, 15);
+});
+
 test('a turn without text leaves nothing behind', () => {
   assert.deepEqual(users(play([['turn.start'], ['turn.end', { text: '', understood: false }]])), []);
 });
@@ -110,7 +119,8 @@ for (const name of ['answer', 'barge_in', 'cut_off', 'cut_off_heard', 'devices']
       const turns = expected.get(state.seq);
       // The page alone shows words that belong to no turn yet, and a turn without words yet: the person sees that they are heard.
       const claimed = users(state).filter(({ turnId, text }) => turnId !== '' && text !== '');
-      assert.deepEqual(claimed.map(({ text }) => text), turns.map(({ user }) => user).filter(Boolean), `users at ${state.seq}`);
+      const heard = turns.filter(({ user }) => user).map(({ user, stable }) => ({ text: user, stable }));
+      assert.deepEqual(claimed.map(({ text, stable }) => ({ text, stable })), heard, `users at ${state.seq}`);
       const shown = state.transcript.items.filter(({ kind }) => kind === 'agent').map((item) => {
         const part = (...kinds) => segments(item).filter(({ kind }) => kinds.includes(kind)).map(({ text }) => text).join(' ');
         return { reply_id: item.replyId, heard: part('heard'), unheard: part('pending', 'cut'), outcome: item.outcome };

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ FIXTURE_MODEL = Path(__file__).parents[1] / "fixtures" / "whisper_fixture"
 @dataclass(frozen=True)
 class Engine:
     """`partial`: what is heard while "what time is it" is said. `say`: speech that it understands.
-    `pid`: of the process that decodes for a stream, of which it has one."""
+    `pid`: of the process that decodes for a stream, of which it has one. `tells_stable`: what of a partial stays."""
 
     name: str
     make: Callable[[Clock], Asr]
@@ -56,6 +57,7 @@ class Engine:
     pid: Callable[[Asr, AsrStream], int] | None = None
     request: str = "set a timer for ten minutes"
     short: str = "stop"
+    tells_stable: bool = True
 
 
 def said(text: str, voice: str = "slt") -> Pcm:
@@ -68,6 +70,7 @@ POCKETSPHINX = Engine(
     "what time",
     said,
     lambda asr, stream: stream.pid,  # type: ignore[attr-defined]
+    tells_stable=False,
 )
 WHISPER = Engine(
     "whisper",
@@ -91,12 +94,17 @@ needs_flite = pytest.mark.skipif(not has_flite(), reason="recognition is tested 
 
 
 class Ear:
-    """A stream, what it said by itself, and a way to talk to it in real-time pieces."""
+    """A stream, what it said by itself and called stable, and a way to talk to it in real-time pieces."""
 
     def __init__(self) -> None:
         self.partials: list[str] = []
+        self.stable: list[str] = []
         self.errors: list[str] = []
         self.stream: AsrStream | None = None
+
+    def take(self, text: str, stable: int = 0) -> None:
+        self.partials.append(text)
+        self.stable.append(text[:stable])
 
     async def hear(self, pcm: Pcm, piece_ms: int = 40) -> None:
         assert self.stream is not None
@@ -112,7 +120,7 @@ class Ear:
 
 async def ear_of(asr: Asr) -> Ear:
     ear = Ear()
-    ear.stream = await asr.open(ear.partials.append, ear.errors.append)
+    ear.stream = await asr.open(ear.take, ear.errors.append)
     return ear
 
 
@@ -141,6 +149,7 @@ def test_a_turn_is_heard_as_it_is_spoken_and_may_go_on(engine: Engine) -> None:
         await ear.hear(engine.say("in tokyo"))
         assert (await ear.text()).text == "what time is it in tokyo"
         assert ear.stream is not None
+        assert any(ear.stable) == engine.tells_stable
         ear.stream.reset()
         await ear.hear(engine.say("stop"))
         assert (await ear.text()).text == "stop"
@@ -183,6 +192,21 @@ def test_the_same_audio_gives_the_same_words_every_time(engine: Engine) -> None:
         await other.hear(audio)
         heard.append(((await other.text()).text, other.partials))
         assert heard[0] == heard[1] == heard[2]
+
+    with_engine(engine, scene)
+
+
+@needs_flite
+@pytest.mark.parametrize("engine", [WHISPER, READER], ids=["whisper", "reader"])
+def test_what_is_stable_stays_and_the_final_begins_with_it(engine: Engine) -> None:
+    async def scene(asr: Asr) -> None:
+        ear = await ear_of(asr)
+        await ear.hear(engine.say(engine.request))
+        assert (await ear.text()).text.startswith(ear.stable[-1])
+        await ear.hear(engine.say(engine.short))
+        whole = (await ear.text()).text
+        assert all(later.startswith(earlier) for earlier, later in pairwise([*ear.stable, whole]))
+        assert any(ear.stable)
 
     with_engine(engine, scene)
 

@@ -1,14 +1,15 @@
 """What was said, by whom, and how much of it was heard.
 
-    [{"turn_id": "t1", "user": "what time is it", "final": true, "understood": true,
+    [{"turn_id": "t1", "user": "what time is it", "stable": 15, "final": true, "understood": true,
       "agent": [{"reply_id": "r1", "text": "It is noon.", "heard": "It is", "unheard": "noon.",
                  "outcome": "interrupted", "spans": [{"phase": "claim", "start": 0, "end": 11}]}]}]
 
-The words of the open turn are those of the last hypothesis; `turn.end` fixes them. A turn
-without words disappears, and so does a reply that was discarded; a speculative one is not shown
-before it is committed. What the agent says unasked is a turn of its own with an empty `turn_id`.
-`outcome` is empty while the reply lives. A turn that goes on with one that was ended too early takes
-that one's place once it ends, along with those of its replies of which something was heard.
+The words of the open turn are those of the last hypothesis, of which the first `stable` characters
+stay as they are; `turn.end` fixes them all. A turn without words disappears, and so does a reply that
+was discarded; a speculative one is not shown before it is committed. What the agent says unasked is a
+turn of its own with an empty `turn_id`. `outcome` is empty while the reply lives. A turn that goes on
+with one that was ended too early takes that one's place once it ends, along with those of its replies
+of which something was heard.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class _Reply:
 class _Turn:
     turn_id: str
     user: str = ""
+    stable: int = 0
     final: bool = False
     understood: bool = True
     replies: dict[str, _Reply] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class _Turn:
         return {
             "turn_id": self.turn_id,
             "user": self.user,
+            "stable": self.stable,
             "final": self.final,
             "understood": self.understood,
             "agent": [reply.to_json() for reply in self.shown_replies],
@@ -112,16 +115,18 @@ class Transcript:
         self._turn_of: dict[str, _Turn] = {}
         """By reply id, while the reply lives."""
         self._open: _Turn | None = None
-        self._overheard = ""
+        self._overheard = _Turn("")
         """Words heard while no turn is open: the next turn begins with them, or they are forgotten."""
 
     def apply(self, entry: Entry) -> None:
         event = entry.event
         match event:
-            case AsrPartial() | AsrFinal():
+            case AsrPartial():
+                self._hear(event.text, event.stable)
+            case AsrFinal():
                 self._hear(event.text)
             case AsrReset():
-                self._overheard = ""
+                self._overheard = _Turn("")
             case TurnStart():
                 self._start(event.turn_id)
             case TurnEnd():
@@ -134,19 +139,20 @@ class Transcript:
         """The transcript as it stands, oldest turn first (the module's docstring has the shape)."""
         return [turn.to_json() for turn in self._turns.values() if turn.shown]
 
-    def _hear(self, text: str) -> None:
-        if self._open is not None:
-            self._open.user = text
-        else:
-            self._overheard = text
+    def _hear(self, text: str, stable: int | None = None) -> None:
+        """A final begins with what was stable before, whose length then counts on."""
+        heard = self._open or self._overheard
+        heard.user, heard.stable = text, heard.stable if stable is None else stable
 
     def _start(self, turn_id: str) -> None:
         self._open = self._turn(turn_id)
-        self._open.user, self._overheard = self._overheard, ""
+        self._open.user, self._open.stable = self._overheard.user, self._overheard.stable
+        self._overheard = _Turn("")
 
     def _end(self, event: TurnEnd) -> None:
         turn = self._turn(event.turn_id)
-        turn.user, turn.final, turn.understood = event.text, True, event.understood
+        turn.user, turn.stable = event.text, len(event.text)
+        turn.final, turn.understood = True, event.understood
         self._open = None
         self._drop_if_empty(event.turn_id)
 

@@ -94,8 +94,8 @@ class Script:
         self.post(e.SpeechVoiced(utterance=self.utterance, voiced_ms=ms))
         return self
 
-    def partial(self, text: str) -> Self:
-        self.post(e.AsrPartial(utterance=self.utterance, text=text))
+    def partial(self, text: str, stable: int = 0) -> Self:
+        self.post(e.AsrPartial(utterance=self.utterance, text=text, stable=stable))
         return self
 
     def stops(self, voiced_ms: int = 0) -> Self:

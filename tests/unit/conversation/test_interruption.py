@@ -157,6 +157,13 @@ def test_words_confirm():
     assert script.model.text == "stop it"
 
 
+def test_a_single_word_that_stays_confirms_before_its_sound_ends():
+    script = Script().speaking(heard=2).starts().voiced(400).partial("paris")
+    assert script.none(d.InterruptionConfirmed)
+    script.partial("paris", stable=5)
+    assert evidence(script) == "words"
+
+
 def test_enough_voiced_speech_confirms_without_words():
     script = Script().speaking().starts().wait(700).voiced(600)
     assert evidence(script) == "voiced"

@@ -47,6 +47,22 @@ def test_the_verdict_on_a_sound(text, voiced_ms, final, understood, verdict):
     assert judge(text, voiced_ms, final=final, understood=understood, policy=Interruption()) == verdict
 
 
+@pytest.mark.parametrize(
+    ("text", "voiced_ms", "stable", "verdict"),
+    [
+        ("what", 350, 0, ("wait", "")),
+        ("what", 350, 4, ("confirm", "words")),
+        ("what?", 350, 4, ("confirm", "words")),
+        ("what", 349, 4, ("wait", "")),
+        ("what time", 349, 4, ("wait", "")),
+        ("what time", 220, 9, ("confirm", "words")),
+        ("mhm", 500, 3, ("wait", "")),
+    ],
+)
+def test_while_it_goes_on_its_last_word_counts_once_it_is_stable(text, voiced_ms, stable, verdict):
+    assert judge(text, voiced_ms, final=False, stable=stable, policy=Interruption()) == verdict
+
+
 def test_a_single_short_word_interrupts_only_if_it_is_one_that_stops():
     """A 270 ms "uh" comes back from a recogniser as "but" or "her"."""
 

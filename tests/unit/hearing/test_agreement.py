@@ -37,10 +37,20 @@ def test_what_is_stable_stays_whatever_is_heard_later() -> None:
     assert found.words == ["one", "two", "three"]
 
 
-def test_case_and_punctuation_are_no_disagreement_and_the_newest_spelling_counts() -> None:
+def test_case_and_punctuation_are_no_disagreement_and_what_is_stable_keeps_its_spelling() -> None:
     found = heard("What time is it?", "what time is it in", "What time is it in Tokyo?")
-    assert found.stable == ["What", "time", "is", "it", "in"]
+    assert found.stable == ["what", "time", "is", "it", "in"]
     assert found.tail == ["Tokyo?"]
+
+
+def test_the_punctuation_behind_what_is_stable_is_as_it_was_written_last() -> None:
+    found = heard("what time is it?")
+    found.hear("what time is it?".split(), paused=True)
+    assert found.stable == ["what", "time", "is", "it?"]
+    found.hear("what time is it, in".split())
+    assert found.words == ["what", "time", "is", "it,", "in"]
+    found.hear("what time is it in Tokyo?".split())
+    assert (found.stable, found.tail) == (["what", "time", "is", "it", "in"], ["Tokyo?"])
 
 
 def test_dropped_words_are_handed_back_and_gone() -> None:

@@ -21,7 +21,7 @@ from agent.conversation.events import (
 )
 from agent.errors import AsrError, LimitReached
 from agent.hearing.loop import HearingLoop
-from agent.hearing.port import Hypothesis, Pcm
+from agent.hearing.port import Hypothesis, OnPartial, Pcm
 from agent.settings import VadSettings
 
 FRAME = 160
@@ -49,7 +49,7 @@ class LevelVad:
 class ToldStream:
     """Answers `settle` with how many samples it was given, after `takes_ms`."""
 
-    def __init__(self, asr: ToldAsr, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> None:
+    def __init__(self, asr: ToldAsr, on_partial: OnPartial, on_error: Callable[[str], None]) -> None:
         self._asr = asr
         self.on_partial = on_partial
         self.on_error = on_error
@@ -87,7 +87,7 @@ class ToldAsr:
     async def start(self) -> None:
         pass
 
-    async def open(self, on_partial: Callable[[str], None], on_error: Callable[[str], None]) -> ToldStream:
+    async def open(self, on_partial: OnPartial, on_error: Callable[[str], None]) -> ToldStream:
         if self.refuses:
             raise LimitReached("no recogniser is free")
         self.streams.append(ToldStream(self, on_partial, on_error))
@@ -278,6 +278,22 @@ def test_partials_are_posted_when_they_change() -> None:
 
     partials = in_room(scene, asr).of(AsrPartial)
     assert [(p.utterance, p.text) for p in partials if isinstance(p, AsrPartial)] == [(1, "what"), (1, "what time")]
+
+
+def test_a_partial_tells_how_much_of_it_is_stable_and_is_posted_again_when_more_is() -> None:
+    asr = ToldAsr()
+
+    async def scene(room: Room) -> None:
+        await room.hear(QUIET, 100)
+        await room.hear(VOICE, 100)
+        for text, stable in (("what tie", 0), ("what time", 4), ("what time", 4), ("what time", 9)):
+            asr.streams[0].on_partial(text, stable)
+        room.loop.apply(AsrReset())
+        asr.streams[0].on_partial("what time")
+
+    partials = in_room(scene, asr).of(AsrPartial)
+    told = [(p.text, p.stable) for p in partials if isinstance(p, AsrPartial)]
+    assert told == [("what tie", 0), ("what time", 4), ("what time", 9), ("what time", 0)]
 
 
 def test_a_full_pool_is_a_fault_and_is_tried_again_at_the_next_onset() -> None:

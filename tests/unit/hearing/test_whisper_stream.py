@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,17 +23,19 @@ PIECE = 640
 
 
 class Ear:
-    """One microphone; `partials` with the time at which each came."""
+    """One microphone; `partials`, what of each was `stable`, and the time at which it came."""
 
     def __init__(self, queue: WhisperQueue) -> None:
         self.partials: list[str] = []
+        self.stable: list[str] = []
         self.at_ms: list[int] = []
         self.errors: list[str] = []
         self._queue = queue
         self.stream = queue.open(self._take, self.errors.append)
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str, stable: int = 0) -> None:
         self.partials.append(text)
+        self.stable.append(text[:stable])
         self.at_ms.append(self._queue.now_us() // 1_000)
 
     async def hear(self, pcm: Pcm) -> None:
@@ -109,6 +113,33 @@ def test_a_long_turn_is_cut_behind_stable_words_and_nothing_is_lost() -> None:
 
     reader = Reader()
     scene(play, reader)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_told_as_stable_never_changes_whatever_the_decoder_makes_of_it(seed: int) -> None:
+    """Other words, another spelling, fewer words, and windows cut meanwhile."""
+
+    class Unsure(Reader):
+        async def transcribe(self, request: Request) -> Transcript:
+            words = (await super().transcribe(request)).words
+            kept = words[: len(words) - dice.choice((0, 0, 0, 2, 9))]
+            return Transcript(tuple(replace(word, text=self.heard(word.text)) for word in kept))
+
+        def heard(self, word: str) -> str:
+            return dice.choice((word, word, word, word.title(), f"{word},", f'"{word}."', "..."))
+
+    async def play(queue: WhisperQueue) -> None:
+        ear = Ear(queue)
+        finals = []
+        for _ in range(2):
+            await ear.hear(spelled(" ".join(dice.choices(WORDS, k=30)), silence_ms=100))
+            finals.append((await ear.stream.settle()).text)
+            assert finals[-1].startswith(ear.stable[-1])
+        assert all(later.startswith(earlier) for earlier, later in pairwise(ear.stable))
+        assert len(set(ear.stable)) > 5
+
+    dice = random.Random(seed)
+    scene(play, Unsure(), partial_ms=400)
 
 
 def test_a_window_in_which_nothing_is_stable_does_not_grow_for_ever() -> None:

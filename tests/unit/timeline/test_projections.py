@@ -139,6 +139,16 @@ def test_the_last_hypothesis_is_shown_until_the_turn_ends_with_its_own_text() ->
     assert [(t["user"], t["final"]) for t in ended] == [("a b c d", True)]
 
 
+def test_of_the_last_hypothesis_the_stable_part_is_told_and_of_an_ended_turn_all() -> None:
+    begun = [AsrPartial(utterance=1, text="what tie", stable=4), TurnStart(turn_id="t1")]
+    assert transcript(at_zero(*begun))[0]["stable"] == 4
+    more = [*begun, AsrPartial(utterance=1, text="what time", stable=9)]
+    assert transcript(at_zero(*more))[0]["stable"] == 9
+    final = [*more, AsrFinal(utterance=1, text="what time is it")]
+    assert transcript(at_zero(*final))[0]["stable"] == 9, "the user may go on"
+    assert transcript(at_zero(*final, end("what time is it")))[0]["stable"] == 15
+
+
 def test_words_heard_before_the_turn_began_are_its_first() -> None:
     words = AsrPartial(utterance=1, text="stop")
     assert transcript(at_zero(words, TurnStart(turn_id="t1")))[0]["user"] == "stop"
