@@ -145,6 +145,7 @@ export class Call {
     const message = parseMessage(json);
     if (message?.kind === 'entry') {
       this.seenSeq = message.entry.seq;
+      if (message.entry.rtp_timestamp !== null && this.link instanceof WebRtcLink) this.link.sent(message.entry.rtp_timestamp);
       this.handlers.entry(message.entry);
     }
     if (message?.kind === 'hello') this.handlers.hello(message.payload);
@@ -168,10 +169,9 @@ export class Call {
   }
 
   /** What a cut or a stop says of where it cut. @param {number} [agoS] how long ago that was
-   * @returns {{rtp_timestamp?: number}} */
+   * @returns {{rtp_timestamp?: number, measured?: 'source' | 'stats'}} */
   played(agoS = 0) {
-    const rtp = this.link?.playedRtp(agoS) ?? null;
-    return rtp === null ? {} : { rtp_timestamp: rtp };
+    return this.link?.played(agoS) ?? {};
   }
 
   /** How long until the audio of this timestamp comes by in the audio graph, s. @param {number | null} rtpTimestamp */

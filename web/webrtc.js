@@ -1,12 +1,12 @@
 // @ts-check
 /** A call over WebRTC: Opus both ways, the timeline on an ordered data channel. */
+import { Playout, RTP_RATE, advanced } from './playout.js';
 import { ServerError, serverError } from './wire.js';
 
 /** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
 
 const GATHER_MS = 1_000;
-const RTP_RATE = 48_000;
-/** From the frame that the browser names as played last to its coming by in the audio graph. */
+/** From a frame's leaving the jitter buffer to its coming by in the audio graph. */
 const GRAPH_S = 0.03;
 
 export class WebRtcLink {
@@ -25,6 +25,7 @@ export class WebRtcLink {
     this.location = '';
     /** @type {RTCRtpReceiver | null} */
     this.receiver = null;
+    this.playout = new Playout();
     this.over = false;
     this.forGood = false;
   }
@@ -99,23 +100,43 @@ export class WebRtcLink {
   /** @returns {Promise<number>} packets of audio so far */
   async received() {
     let packets = 0;
-    for (const report of (await this.receiver?.getStats())?.values() ?? []) if (report.type === 'inbound-rtp') packets += report.packetsReceived ?? 0;
+    for (const report of (await this.receiver?.getStats())?.values() ?? []) {
+      if (report.type !== 'inbound-rtp') continue;
+      packets += report.packetsReceived ?? 0;
+      this.playout.look(report);
+    }
     return packets;
+  }
+
+  /** A message came that names the audio sent just before it. @param {number} rtpTimestamp */
+  sent(rtpTimestamp) {
+    this.playout.sent(rtpTimestamp, performance.now());
+  }
+
+  /** What leaves the jitter buffer: as the browser says, or as follows from its statistics.
+   * @returns {{rtp: number, withinS: number, measured: 'source' | 'stats'} | null} where it is known */
+  playing() {
+    const source = this.receiver?.getSynchronizationSources?.()[0];
+    if (typeof source?.rtpTimestamp === 'number') return { rtp: source.rtpTimestamp, withinS: 0, measured: 'source' };
+    const estimate = this.playout.at(performance.now());
+    return estimate && { ...estimate, measured: 'stats' };
   }
 
   /** How long until the audio of this timestamp comes by in the audio graph. @param {number | null} rtpTimestamp
    * @returns {number} s, negative for what has passed; 0 where it is not known */
   untilS(rtpTimestamp) {
-    const source = this.receiver?.getSynchronizationSources?.()[0];
-    if (rtpTimestamp === null || typeof source?.rtpTimestamp !== 'number') return 0;
-    return ((rtpTimestamp - source.rtpTimestamp) | 0) / RTP_RATE + GRAPH_S; // 32 bits, which wrap around
+    const playing = rtpTimestamp === null ? null : this.playing();
+    if (rtpTimestamp === null || !playing) return 0;
+    return ((rtpTimestamp - playing.rtp) | 0) / RTP_RATE + GRAPH_S; // 32 bits, which wrap around
   }
 
-  /** The RTP timestamp of what was in the audio graph so long ago. @param {number} agoS @returns {number | null} where it is known */
-  playedRtp(agoS) {
-    const source = this.receiver?.getSynchronizationSources?.()[0];
-    if (typeof source?.rtpTimestamp !== 'number') return null;
-    return (source.rtpTimestamp - Math.round((GRAPH_S + agoS) * RTP_RATE)) >>> 0;
+  /** What had surely been in the audio graph so long ago. @param {number} agoS
+   * @returns {{rtp_timestamp?: number, measured?: 'source' | 'stats'}} for a command; empty where it is not known */
+  played(agoS) {
+    const playing = this.playing();
+    if (!playing) return {};
+    const { rtp, withinS, measured } = playing;
+    return { rtp_timestamp: advanced(rtp, -(GRAPH_S + agoS + withinS) * 1000), measured };
   }
 
   /** @param {string} message */

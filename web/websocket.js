@@ -67,8 +67,8 @@ export class WebSocketLink {
   }
 
   /** Audio comes without timestamps here. */
-  playedRtp() {
-    return null;
+  played() {
+    return {};
   }
 
   /** How long until the audio sent last comes by in the audio graph, s. */

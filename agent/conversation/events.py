@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from agent.conversation.played import Played as Played
+
 REPLY_RATE = 48_000
 """Hz of the reply coordinate; equal to the Opus RTP clock (RFC 7587)."""
 
@@ -272,14 +274,6 @@ class ControlDone(ClientCommand):
     """ "I'm done": end the turn now."""
 
     type: ClassVar[str] = "control.done"
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """Where a device was when it silenced itself: all before `sample` of the reply had been audible."""
-
-    reply_id: str
-    sample: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

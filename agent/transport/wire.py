@@ -84,12 +84,12 @@ class _Talk(_Said):
     on: bool
 
 
-_Rtp = Annotated[int, Field(ge=0, lt=1 << 32)] | None
+class _Silencing(_Said):
+    """`rtp_timestamp`: what the device was playing, and how it measured that (see `Played`)."""
 
-
-class _Stop(_Said):
     reply_id: Annotated[str, Field(max_length=64)] = ""
-    rtp_timestamp: _Rtp = None
+    rtp_timestamp: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
+    measured: Literal["source", "stats"] = "source"
 
 
 class _Confirm(_Said):
@@ -97,10 +97,8 @@ class _Confirm(_Said):
     accept: bool
 
 
-class _Cut(_Said):
+class _Cut(_Silencing):
     undo: bool = False
-    reply_id: Annotated[str, Field(max_length=64)] = ""
-    rtp_timestamp: _Rtp = None
 
 
 class _Joined(_Said):
@@ -124,7 +122,7 @@ COMMANDS: Mapping[str, type[BaseModel]] = {
     "control.talk": _Talk,
     "control.done": _Said,
     "control.focus": _Said,
-    "control.stop": _Stop,
+    "control.stop": _Silencing,
     "control.confirm": _Confirm,
     "device.cut": _Cut,
     "device.joined": _Joined,
@@ -196,7 +194,7 @@ def to_event(
 ) -> Event | None:
     """The fact that a command states, None for a heartbeat. Raises `WireError`.
 
-    `rtp_timestamp` of a stop or a cut is what the device was playing; it becomes a reply sample.
+    `rtp_timestamp` of a stop or a cut becomes a reply sample.
     """
     try:
         if command.type == DeviceJoined.type:
@@ -217,7 +215,7 @@ def _located(event: Event | None, command: Command, locate: Locate) -> Event | N
     rtp_timestamp = command.payload.get("rtp_timestamp")
     if not isinstance(event, ControlStop | DeviceCut) or rtp_timestamp is None or (at := locate(rtp_timestamp)) is None:
         return event
-    return replace(event, played=Played(*at))
+    return replace(event, played=Played(*at, measured=command.payload.get("measured", "source")))
 
 
 def entry_message(entry: Entry, rtp_timestamp: int | None = None) -> str:
@@ -265,7 +263,7 @@ def _forget(command: Command, source: str, limits: Limits) -> Event:
 
 
 def _stop(command: Command, source: str, limits: Limits) -> Event:
-    reply_id = _Stop.model_validate(command.payload).reply_id
+    reply_id = _Silencing.model_validate(command.payload).reply_id
     return ControlStop(event_id=command.event_id, source=source, reply_id=reply_id)
 
 

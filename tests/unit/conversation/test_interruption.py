@@ -438,6 +438,13 @@ def test_a_device_that_says_where_it_was_is_believed():
     assert (stop.method, stop.heard_text) == ("device", "One two")
 
 
+def test_what_follows_from_a_device_s_statistics_is_told_apart():
+    script = Script(latency_ms=150).speaking(heard=4)
+    script.post(e.ControlStop(source="device:d1", played=e.Played("r1", 2 * WORD_SAMPLES, measured="stats")))
+    stop = script.one(d.PlaybackStop)
+    assert (stop.method, stop.heard_ms, stop.heard_text) == ("device_stats", 200, "One two")
+
+
 def test_nothing_that_was_not_sent_was_played():
     script = Script().speaking(heard=2)
     script.post(e.ControlStop(played=e.Played("r1", 5 * WORD_SAMPLES)))

@@ -5,8 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from agent.clock import Clock, run_virtual
+from agent.conversation.events import DeviceCut, Played
+from agent.settings import Limits
+from agent.transport import wire
 from agent.transport.media_edge import PlayoutTrack
 from agent.transport.sent_frames import KEPT_FRAMES, SentFrames
 
@@ -59,5 +63,23 @@ def test_the_track_maps_rtp_timestamps_also_across_their_wrap():
             ("r1", n * 960 + 10) for n in range(5)
         ]
         assert track.heard((first + 100 * 960) % (1 << 32)) is None, "nobody plays what was not sent"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("measured", ["source", "stats"])
+def test_a_cut_names_the_reply_sample_and_how_it_was_measured(measured):
+    async def main():
+        at = iter(range(0, 960 * 100, 960))
+        track = PlayoutTrack(lambda: np.zeros(960, np.int16), Clock(), lambda: ("r1", next(at)))
+        sender = SimpleNamespace(_RTCRtpSender__rtp_timestamp=7_000)
+        track.attach(sender)
+        for _ in range(5):
+            sender._RTCRtpSender__rtp_timestamp = 7_000 + (await track.recv()).pts
+        payload = {"rtp_timestamp": 7_000 + 2 * 960 + 480, "measured": measured}
+        command = wire.Command(event_id="command-0001", type="device.cut", payload=payload)
+        cut = wire.to_event(command, "d1", "webrtc", Limits(), track.heard)
+        assert isinstance(cut, DeviceCut)
+        assert cut.played == Played("r1", 2 * 960 + 480, measured)
 
     run_virtual(main())
