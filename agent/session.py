@@ -44,7 +44,6 @@ from agent.conversation.events import (
     ToolResult,
 )
 from agent.conversation.message import Message
-from agent.conversation.policy import Policy
 from agent.errors import LimitReached, SettingsError
 from agent.forgetting import Forgetting, no_answers
 from agent.hearing.bystander import Bystander
@@ -449,8 +448,7 @@ class Session:
                 self.post(not_begun(start, NEVER_BEGUN))
             self.post(SessionResumed(source="driver"))
             return
-        settings, names = self.settings, self._engines.names
-        policy = Policy(settings.endpointing, settings.interruption, settings.replies, settings.actions).to_dict()
+        policy, names = self.settings.policy.to_dict(), self._engines.names
         self.post(SessionCreated(source="driver", session_id=self.session_id, policy=policy, engines=names))
 
     async def restore(self, entries: Sequence[Entry]) -> None:

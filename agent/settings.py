@@ -8,13 +8,14 @@ table.key=value`. Units are in the names.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from agent.conversation.policy import Actions, Endpointing, Interruption, Replies
+from agent.conversation.policy import Actions, Endpointing, Interruption, Policy, Replies
 
 _HEADER = re.compile(r"[A-Za-z0-9-]+ *= *[A-Za-z_][A-Za-z0-9_]*")
 
@@ -115,6 +116,12 @@ class AsrSettings(_Table):
     min_context_ms: Annotated[int, Field(ge=100, le=30_000)] = 10_000
     """whisper hears at least so much, silence added. Models are trained on 30,000, which is the
     safest; less is faster, and too little makes some models repeat themselves."""
+
+    @property
+    def heard_language(self) -> str:
+        """pocketsphinx and some models of whisper hear English only."""
+        english = self.engine == "pocketsphinx" or (self.engine == "whisper" and self.model.endswith(".en"))
+        return "en" if english else self.language
 
 
 class BrainSettings(_Table):
@@ -328,3 +335,9 @@ class Settings(_Table):
     sessions: SessionsSettings = SessionsSettings()
     timeline: TimelineSettings = TimelineSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+
+    @property
+    def policy(self) -> Policy:
+        """What the core of a conversation is told."""
+        language = self.interruption.language or self.asr.heard_language
+        return Policy(self.endpointing, replace(self.interruption, language=language), self.replies, self.actions)

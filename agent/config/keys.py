@@ -131,6 +131,8 @@ def _allowed(kind: Any, bounds: tuple[Any, ...]) -> str:
         return f"{low} to {high}"
     if kind is bool:
         return "true or false"
+    if get_origin(kind) is dict:
+        return "a table with lists of strings"
     return "a list of strings" if get_origin(kind) is tuple else ""
 
 

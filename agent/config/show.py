@@ -53,7 +53,7 @@ def describe() -> str:
         parts.append(f"{_comment(table_doc(owner))}[{table}]\n")
         for name, key in keys().items():
             if key.table == table:
-                parts.append(f"{_comment(_sentence(key))}{name.partition('.')[2]} = {_toml(key.default)}\n")
+                parts.append(_comment(_sentence(key)) + _assignments(name.partition(".")[2], key.default))
         parts.append("\n")
     parts += [_family(family, owner) for family, owner in families().items()]
     return "".join(parts).rstrip("\n") + "\n"
@@ -87,7 +87,16 @@ def _masked(key: Key, value: object) -> object:
     return value
 
 
+def _assignments(name: str, value: object) -> str:
+    """A line of TOML; of a table, one for each of its keys."""
+    if isinstance(value, dict):
+        return "".join(_assignments(f"{name}.{key}", within) for key, within in value.items())
+    return f"{name} = {_toml(value)}\n"
+
+
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(within)}" for key, within in value.items()) + " }"
     if isinstance(value, Path):
         value = str(value)
     return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()

@@ -41,6 +41,7 @@ SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
 """What interrupts by being said is the beginning of the user's turn."""
 NOBODY_THERE = ("device_left", "restart")
 """Whoever was listening did not interrupt: the connection went, or the process."""
+PUNCTUATION = ".,!?¡¿…"
 FINAL_VOICED_MS = 150
 """A final text needs no more voiced speech than this."""
 
@@ -58,11 +59,16 @@ class Suspicion:
 
 
 def meaningful_words(text: str, policy: Interruption) -> int:
-    """Words of a hypothesis that are not a backchannel."""
-    plain = text.lower().strip(" .,!?")
-    if plain in policy.backchannels:
-        return 0
-    return sum(word.strip(".,!?") not in policy.backchannels for word in plain.split())
+    """Words of a hypothesis that are no backchannel, nor part of one."""
+    backchannels = policy.spoken_backchannels
+    words = [word for part in text.lower().split() if (word := part.strip(PUNCTUATION))]
+    longest = max((phrase.count(" ") + 1 for phrase in backchannels), default=0)
+    count = at = 0
+    while at < len(words):
+        span = next((n for n in range(longest, 0, -1) if " ".join(words[at : at + n]) in backchannels), 0)
+        count += not span
+        at += span or 1
+    return count
 
 
 def _running_words(text: str, stable: int, policy: Interruption) -> int:

@@ -7,10 +7,15 @@ conversation, measured from the end of the last speech frame where silence is me
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
+from agent.conversation.backchannels import BACKCHANNELS
 from agent.conversation.events import Json
+
+_LANGUAGE = re.compile("[a-z]{2,3}")
+_A_LANGUAGE = "two or three small letters, such as en"
 
 
 def _within(owner: object, name: str, low: float, high: float) -> None:
@@ -79,30 +84,11 @@ class Interruption:
     device_window_ms: int = 400
     """A device's cut that the server's own VAD does not bear out within this is dismissed."""
     resume_at: Literal["word", "sample"] = "word"
-    backchannels: tuple[str, ...] = (
-        "uh",
-        "um",
-        "hm",
-        "hmm",
-        "mm",
-        "mhm",
-        "mm-hm",
-        "uh-huh",
-        "ah",
-        "oh",
-        "yeah",
-        "yep",
-        "right",
-        "okay",
-        "ok",
-        "sure",
-        "i see",
-        "go on",
-        "huh",
-        "a",
-        "the",
-    )
-
+    language: str = ""
+    """Whose `backchannels` count; empty: that of the recogniser, `asr.language`."""
+    backchannels: dict[str, tuple[str, ...]] = field(default_factory=BACKCHANNELS.copy)
+    """What a listener says without wanting the floor, by language: while the agent speaks it counts as no word. A
+    language that is left out keeps its list; where there is none every word counts."""
     stop_words: tuple[str, ...] = tuple("stop,wait,no,cancel,quiet,pause,enough,never,hold,hey".split(","))
 
     def __post_init__(self) -> None:
@@ -110,6 +96,10 @@ class Interruption:
             raise ValueError(f"mode is {self.mode!r}; it must be graded, never or any_sound")
         if self.resume_at not in ("word", "sample"):
             raise ValueError(f"resume_at is {self.resume_at!r}; it must be word or sample")
+        if self.language and not _LANGUAGE.fullmatch(self.language):
+            raise ValueError(f"language is {self.language!r}; it must be {_A_LANGUAGE}")
+        if unknown := [name for name in self.backchannels if not _LANGUAGE.fullmatch(name)]:
+            raise ValueError(f"backchannels has {unknown[0]!r}; a language is {_A_LANGUAGE}")
         _within(self, "min_words", 1, 20)
         _within(self, "words_voiced_ms", 0, 10_000)
         _within(self, "one_word_voiced_ms", 0, 10_000)
@@ -120,6 +110,12 @@ class Interruption:
         _within(self, "wary_after", 1, 1_000)
         _within(self, "wary_raise_percent", 0, 100)
         _within(self, "wary_decay_ms", 1_000, 3_600_000)
+
+    @property
+    def spoken_backchannels(self) -> tuple[str, ...]:
+        """Those of the language that is spoken."""
+        language = self.language or "en"
+        return self.backchannels.get(language, BACKCHANNELS.get(language, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +245,7 @@ class Policy:
         """As JSON values, by table and key."""
         return {
             table.name: {
-                key.name: list(value)
-                if isinstance(value := getattr(getattr(self, table.name), key.name), tuple)
-                else value
+                key.name: _as_json(getattr(getattr(self, table.name), key.name))
                 for key in fields(getattr(self, table.name))
             }
             for table in fields(self)
@@ -285,8 +279,18 @@ class Policy:
         return policy
 
 
+def _as_json(value: Any) -> Json:
+    if isinstance(value, dict):
+        return {name: list(items) for name, items in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _converted(key: str, value: Json, old: object) -> object:
     """A JSON value as the type of the value it replaces."""
+    if isinstance(old, dict):
+        if not isinstance(value, dict):
+            raise ValueError(f"{key} must be a table")
+        return {name: _converted(f"{key}.{name}", items, ()) for name, items in value.items()}
     if isinstance(old, tuple):
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{key} must be a list of strings")

@@ -54,7 +54,7 @@ CHANGEABLE: frozenset[str] = frozenset(
 Locate = Callable[[int], tuple[str, int] | None]
 """The reply and the sample at an RTP timestamp, if it is known."""
 
-_Setting = bool | int | float | str | list[str]
+_Setting = bool | int | float | str | list[str] | dict[str, list[str]]
 
 
 class _Strict(BaseModel):

@@ -58,7 +58,8 @@ def test_the_last_of_several_overrides_wins() -> None:
         ("browser.vad=false", False),
         ("brain.memory=/var/x.sqlite3", Path("/var/x.sqlite3")),
         ("interruption.mode=never", "never"),
-        ("interruption.backchannels=[]", ()),
+        ("interruption.stop_words=[]", ()),
+        ('interruption.backchannels={ de = ["aha"], fr = [] }', {"de": ("aha",), "fr": ()}),
     ],
 )
 def test_values_in_words_are_read_as_their_key_wants_them(override: str, value: object) -> None:
@@ -77,6 +78,10 @@ def test_values_in_words_are_read_as_their_key_wants_them(override: str, value: 
         ("vad.frame_ms=15", "vad.frame_ms = 15 (command line) must be one of 10, 20, 30"),
         ("interruption.mode=loud", "interruption.mode = 'loud' (command line) must be one of graded, never, any_sound"),
         ("server.origins=http://x", "must be a list of strings"),
+        ("interruption.backchannels=['uh']", "interruption.backchannels = ['uh'] (command line) must be a table with"),
+        ("interruption.backchannels={de='ja'}", "= {'de': 'ja'} (command line) must be a table with lists of strings"),
+        ("interruption.backchannels={x=[]}", "interruption.backchannels has 'x'; a language is two or three small"),
+        ("interruption.language=German", "interruption.language is 'German'; it must be two or three small letters"),
         ("endpointing.floor_ms=soon", "endpointing.floor_ms = 'soon' (command line) must be a valid integer"),
         ("endpointing.floor_ms=-1", "endpointing.floor_ms is -1; it must lie between 0 and 5000 (command line)"),
         ("server.porrt=1", "there is no setting server.porrt (command line); did you mean server.port?"),
@@ -151,12 +156,12 @@ def test_saving_changes_one_value_and_keeps_the_rest(path: Path) -> None:
 
 def test_saving_adds_keys_and_tables(path: Path) -> None:
     path.write_text(FILE)
-    save(path, {"vad.onset_ms": 80, "interruption.backchannels": ["uh"], "browser.vad": False})
+    save(path, {"vad.onset_ms": 80, "interruption.backchannels": {"en": ["uh"]}, "browser.vad": False})
     text = path.read_text()
     assert text.startswith(FILE.rstrip("\n"))
     settings = load(path, {}).settings
     assert (settings.server.port, settings.vad.aggressiveness, settings.vad.onset_ms) == (9000, 1, 80)
-    assert (settings.interruption.backchannels, settings.browser.vad) == (("uh",), False)
+    assert (settings.interruption.backchannels, settings.browser.vad) == ({"en": ("uh",)}, False)
 
 
 def test_saving_makes_the_file(path: Path) -> None:
@@ -200,6 +205,34 @@ def test_saving_keeps_permissions_and_links_and_leaves_no_drafts(path: Path, tmp
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be written"):
         save(tmp_path / "nowhere" / "agent.toml", {"server.port": 1})
+
+
+# ── what a listener says, by language ─────────────────────────────────────────────────────
+
+
+def test_a_table_in_the_file_has_the_words_of_each_language(path: Path) -> None:
+    path.write_text("[interruption.backchannels]\nde = ['ja', 'eben']\n\n[interruption]\nlanguage = 'de'\n")
+    loaded = load(path, {})
+    assert loaded.settings.policy.interruption.spoken_backchannels == ("ja", "eben")
+    found = {row.key: row for row in rows(loaded)}
+    assert found["interruption.backchannels"].value == '{ de = ["ja", "eben"] }'
+    assert found["interruption.backchannels"].origin == "agent.toml"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "language"),
+    [
+        ([], "en"),
+        (["asr.language=de"], "en"),
+        (["asr.engine=whisper", "asr.language=de"], "en"),
+        (["asr.engine=whisper", "asr.model=whisper-small", "asr.language=de"], "de"),
+        (["asr.engine=ears:Ears", "asr.language=de"], "de"),
+        (["asr.engine=ears:Ears", "asr.language=de", "interruption.language=fr"], "fr"),
+    ],
+)
+def test_the_words_are_those_of_the_language_that_is_heard(overrides: list[str], language: str) -> None:
+    interruption = load(None, {}, overrides).settings.policy.interruption
+    assert interruption.spoken_backchannels == interruption.backchannels[language]
 
 
 # ── families of tables ───────────────────────────────────────────────────────────────────

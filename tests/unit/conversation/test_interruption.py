@@ -83,6 +83,16 @@ def test_words_spoken_over_the_end_of_a_reply_are_answered():
     assert script.turns == ["hello", "and in Paris"]
 
 
+@pytest.mark.parametrize(("language", "goes_on"), [("de", True), ("en", False)])
+def test_a_listener_is_understood_in_the_language_that_is_spoken(language, goes_on):
+    script = Script({"interruption.language": language}).speaking(heard=3)
+    script.starts().wait(500).voiced(400).stops(400).wait(20).final("ja genau")
+    if goes_on:
+        assert script.one(d.InterruptionDismissed).evidence == "backchannel"
+    else:
+        assert script.one(d.InterruptionConfirmed).evidence == "words"
+
+
 def test_a_backchannel_over_the_end_of_a_reply_is_forgotten():
     script = Script().speaking().starts().wait(400).stops(300).wait(400).plays_out().final("uh").wait(2_000)
     assert script.turns == ["hello"]

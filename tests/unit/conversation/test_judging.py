@@ -10,10 +10,48 @@ from agent.conversation.policy import Interruption
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", 0), ("uh", 0), ("Yeah.", 0), ("i see", 0), ("uh yeah", 0), ("Mm-hm!", 0), ("stop", 1), ("uh stop now", 2)],
+    [
+        ("", 0),
+        ("uh", 0),
+        ("Yeah.", 0),
+        ("i see", 0),
+        ("uh yeah", 0),
+        ("Mm-hm!", 0),
+        ("stop", 1),
+        ("uh stop now", 2),
+        ("yeah i see", 0),
+        ("see", 1),
+    ],
 )
 def test_a_backchannel_is_no_word(text, words):
     assert meaningful_words(text, Interruption()) == words
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        ("de", "Ja, genau.", 0),
+        ("de", "ach so", 0),
+        ("de", "nein", 1),
+        ("de", "yeah", 1),
+        ("fr", "Oui, bien sûr", 0),
+        ("fr", "sûr", 1),  # what has several words counts as a whole
+        ("fr", "Bien sûr !", 0),
+        ("es", "¡Sí!", 0),
+        ("es", "no", 1),
+        ("it", "Ho capito…", 0),
+        ("", "yeah", 0),
+        ("pl", "tak", 1),
+    ],
+)
+def test_a_backchannel_is_one_of_the_language_that_is_spoken(language, text, words):
+    assert meaningful_words(text, Interruption(language=language)) == words
+
+
+def test_a_list_of_one_s_own_leaves_those_of_other_languages():
+    mine = {"de": ("eben",)}
+    assert meaningful_words("eben ja", Interruption(language="de", backchannels=mine)) == 1
+    assert meaningful_words("oui", Interruption(language="fr", backchannels=mine)) == 0
 
 
 @pytest.mark.parametrize(

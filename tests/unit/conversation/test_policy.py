@@ -10,7 +10,7 @@ from agent.conversation.policy import TABLES, Endpointing, Interruption, Policy,
 def test_a_policy_survives_the_timeline():
     policy = Policy(
         Endpointing(floor_ms=900, neutral_ms=1_000, ceiling_ms=2_000),
-        Interruption(backchannels=("aha",), mode="never"),
+        Interruption(language="de", backchannels={"de": ("aha",)}, mode="never"),
         Replies(speculate=False, preface_text=""),
     )
     assert Policy.from_dict(policy.to_dict()) == policy
@@ -36,8 +36,13 @@ def test_limits_that_depend_on_each_other_move_together():
         ("endpointing.floor_ms", "160", "endpointing.floor_ms must be int, not str"),
         ("endpointing.floor_ms", True, "endpointing.floor_ms must be int, not bool"),
         ("replies.speculate", 1, "replies.speculate must be bool, not int"),
-        ("interruption.backchannels", "uh", "interruption.backchannels must be a list of strings"),
-        ("interruption.backchannels", [1], "interruption.backchannels must be a list of strings"),
+        ("interruption.stop_words", "stop", "interruption.stop_words must be a list of strings"),
+        ("interruption.stop_words", [1], "interruption.stop_words must be a list of strings"),
+        ("interruption.backchannels", ["uh"], "interruption.backchannels must be a table"),
+        ("interruption.backchannels", {"de": "ja"}, "interruption.backchannels.de must be a list of strings"),
+        ("interruption.backchannels", {"de": [1]}, "interruption.backchannels.de must be a list of strings"),
+        ("interruption.backchannels", {"German": ["ja"]}, "interruption.backchannels has 'German'; a language is two"),
+        ("interruption.language", "de-AT", "interruption.language is 'de-AT'; it must be two or three small letters"),
         ("interruption.mode", "loud", "interruption.mode is 'loud'; it must be graded, never or any_sound"),
         ("interruption.resume_at", "now", "interruption.resume_at is 'now'; it must be word or sample"),
         ("endpointing.floor_ms", 600, "endpointing.neutral_ms is 500; it must lie between 600 and 10000"),
@@ -51,4 +56,6 @@ def test_what_cannot_be_is_an_error_that_names_the_key(key, value, message):
 
 
 def test_a_list_of_strings_becomes_a_tuple():
-    assert Policy().with_changes({"interruption.backchannels": ["aha"]}).interruption.backchannels == ("aha",)
+    assert Policy().with_changes({"interruption.stop_words": ["halt"]}).interruption.stop_words == ("halt",)
+    changed = Policy().with_changes({"interruption.backchannels": {"de": ["aha"]}})
+    assert changed.interruption.backchannels == {"de": ("aha",)}
