@@ -1,128 +1,19 @@
 """Real aiortc clients over loopback, in real time, against a recording session."""
 
 import asyncio
-import fractions
-import json
 import time
-from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame
 
 from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, DeviceLink, Fault, Played, TextInput
-from agent.errors import LimitReached, SettingsError, WireError
-from agent.settings import Limits, Server, Settings
+from agent.errors import LimitReached
+from agent.settings import Limits, Settings
 from agent.transport import media_edge, webrtc
-from agent.transport.arrival import Wish, arrive
+from agent.transport.arrival import Wish
 from agent.transport.peers import PeerTable
 from agent.transport.session_token import Grant
-from agent.transport.webrtc import WebRtcPeer, ice_servers
-
-DEFAULTS = Settings()
-
-
-class Tone(MediaStreamTrack):
-    """A microphone: silence, then 440 Hz from `onset` on; notes when it began."""
-
-    kind = "audio"
-
-    def __init__(self):
-        super().__init__()
-        self.n, self.began, self.loud = 0, None, False
-        self.t0 = time.monotonic()
-        self.onset = None
-
-    async def recv(self):
-        if self.readyState != "live":
-            raise MediaStreamError
-        await asyncio.sleep(max(0, self.t0 + self.n * 0.02 - time.monotonic()))
-        pcm = np.zeros(960, np.int16)
-        if self.loud:
-            self.onset = self.onset or time.monotonic()
-            pcm[:] = 8_000 * np.sin(2 * np.pi * 440 * (np.arange(960) + 960 * self.n) / 48_000)
-        frame = AudioFrame.from_ndarray(pcm[None, :], layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, self.n * 960, fractions.Fraction(1, 48_000)
-        self.n += 1
-        return frame
-
-
-class Client:
-    """A caller with microphone and data channel, each of which may be left out."""
-
-    def __init__(self, microphone=True, label="events"):
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.mic = Tone() if microphone else None
-        self.messages, self.levels = [], []
-        if label:
-            self.channel = self.pc.createDataChannel(label)
-            self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
-        if microphone:
-            self.pc.addTrack(self.mic)
-        else:
-            self.pc.addTransceiver("audio", direction="recvonly")
-        self.pc.on("track", self._listen)
-        self.connected = asyncio.Event()
-        self.pc.on("connectionstatechange", self._state)
-        self.ears = []
-
-    def _state(self):
-        if self.pc.connectionState == "connected":
-            self.connected.set()
-
-    def _listen(self, track):
-        self.ears.append(asyncio.ensure_future(self._hear(track)))
-
-    async def _hear(self, track):
-        try:
-            while True:
-                frame = await track.recv()
-                self.levels.append((time.monotonic(), float(np.abs(frame.to_ndarray()).max())))
-        except MediaStreamError:
-            return
-
-    async def offer(self):
-        await self.pc.setLocalDescription(await self.pc.createOffer())
-        return self.pc.localDescription.sdp
-
-    async def accept(self, answer):
-        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-
-    async def close(self):
-        await self.pc.close()
-        for ear in self.ears:
-            ear.cancel()
-
-    def types(self):
-        return [message["type"] for message in self.messages]
-
-
-async def answer(offer, sessions, settings, table, wish=None):
-    return await WebRtcPeer.answer(offer, sessions, settings, table, lambda: arrive(sessions, wish or Wish()))
-
-
-@asynccontextmanager
-async def connected(sessions, table, settings=DEFAULTS, wish=None, **kwargs):
-    client = Client(**kwargs)
-    try:
-        peer = await answer(await client.offer(), sessions, settings, table, wish)
-        table.start(peer)
-        await client.accept(peer.answer_sdp)
-        async with asyncio.timeout(10):
-            await client.connected.wait()
-        yield client, peer, sessions.calls[peer.session_id]
-    finally:
-        await client.close()
-
-
-def real_time(body, seconds=15):
-    async def main():
-        async with asyncio.timeout(seconds), PeerTable(16) as table:
-            await body(table)
-
-    asyncio.run(main())
+from tests.unit.transport.webrtc_client import DEFAULTS, connected, real_time
 
 
 def loud(call, level=2_000):
@@ -437,101 +328,3 @@ async def first(count, source):
         count -= 1
         if not count:
             return
-
-
-# ── hostile and odd offers ───────────────────────────────────────────────────────────────
-
-
-async def refused(offer, fakes):
-    sessions = fakes.Sessions()
-    async with PeerTable(16) as table:
-        with pytest.raises(WireError) as caught:
-            await answer(offer, sessions, DEFAULTS, table)
-    assert not sessions.live
-    return str(caught.value)
-
-
-def test_offers_that_cannot_become_a_call(fakes):
-    async def main():
-        client = Client()
-        good = await client.offer()
-        await client.close()
-        video = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        video.addTransceiver("video")
-        await video.setLocalDescription(await video.createOffer())
-        only_video = video.localDescription.sdp
-        await video.close()
-        cases = {
-            "": "not SDP",
-            "hello": "not SDP",
-            "v=0\r\nm=\r\n": "",
-            "v=0\r\nm=audio x y z\r\n": "",
-            only_video: "no audio",
-            good.replace("opus/48000", "speex/16000"): "no Opus",
-            good.replace("a=sendrecv", "a=sendonly"): "sendonly",
-            good.replace("a=rtcp-mux\r\n", ""): "rtcp-mux",
-            "\r\n".join(x for x in good.splitlines() if "fingerprint" not in x): "fingerprint",
-            "\r\n".join(x for x in good.splitlines() if "ice-pwd" not in x): "ice-pwd",
-            good.replace("a=mid:1", "a=mid:0"): "a=mid",
-        }
-        for offer, words in cases.items():
-            assert words in await refused(offer, fakes)
-
-    asyncio.run(main())
-
-
-def test_audio_with_video_and_hidden_addresses_is_answered_at_once(fakes):
-    async def body(table):
-        sessions = fakes.Sessions()
-        client = Client()
-        client.pc.addTransceiver("video", direction="sendrecv")
-        offer = await client.offer()
-        hidden = "a=candidate:1 1 udp 2113937151 9b36eaac-bb2e-49bb-bb78-21c41c499900.local 50000 typ host generation 0"
-        offer = "\r\n".join(hidden if x.startswith("a=candidate") else x for x in offer.splitlines()) + "\r\n"
-        began = time.monotonic()
-        peer = await answer(offer, sessions, Settings(), table)
-        print(f"\nanswered in {1_000 * (time.monotonic() - began):.0f} ms")
-        table.start(peer)
-        await client.accept(peer.answer_sdp)
-        await fakes.until(lambda: client.pc.connectionState == "connected")
-        assert "a=inactive" in peer.answer_sdp
-        await client.close()
-        await fakes.until(lambda: not sessions.live)
-
-    real_time(body)
-
-
-def test_a_caller_that_never_comes_is_released(fakes, monkeypatch):
-    monkeypatch.setattr(webrtc, "CONNECT_S", 0.2)
-
-    async def body(table):
-        sessions = fakes.Sessions()
-        client = Client()
-        peer = await answer(await client.offer(), sessions, Settings(), table)
-        table.start(peer)
-        await fakes.until(lambda: not sessions.live)
-        assert "did not connect" in sessions.left[0][1]
-        await client.close()
-
-    real_time(body)
-
-
-def test_addresses_of_another_machine_are_a_settings_error(fakes):
-    async def body(table):
-        client, sessions = Client(), fakes.Sessions()
-        settings = Settings(server=Server(ice_addresses=("192.0.2.1",)))
-        with pytest.raises(SettingsError, match="ice_addresses"):
-            await answer(await client.offer(), sessions, settings, table)
-        assert not sessions.live
-        await client.close()
-
-    real_time(body)
-
-
-def test_ice_servers():
-    stun, turn = ice_servers(["stun:stun.example.org:3478", "turn:me:secret@turn.example.org:3478"])
-    assert stun.urls == "stun:stun.example.org:3478"
-    assert (turn.urls, turn.username, turn.credential) == ("turn:turn.example.org:3478", "me", "secret")
-    for bad in ("http://x", "turn:me@host:1", "stun:", "x"):
-        with pytest.raises(SettingsError, match="ice_servers"):
-            ice_servers([bad])
