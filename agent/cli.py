@@ -345,14 +345,24 @@ def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A few turns, about a minute.")] = False,
     load_: Annotated[bool, typer.Option("--load", help="Up to 12 sessions at once; about six minutes.")] = False,
+    engines: Annotated[
+        bool, typer.Option("--engines", help="Each combination of engines on the same recordings; what is set stays.")
+    ] = False,
+    inputs: Annotated[list[Path] | None, typer.Argument(help="The recordings for --engines: any audio file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="The figures as JSON.")] = None,
     overrides: SetOption = None,
 ) -> None:
     """Measure every budget, from the audio that a caller hears; about six minutes."""
+    from agent.bench.combinations import run_combinations
     from agent.bench.command import run_bench
     from agent.bench.load_command import run_load
 
-    settings_of(None, overrides)
+    loaded = settings_of(None, overrides)
+    if engines:
+        run_combinations(inputs or [], loaded, json_file, console, err)
+        return
+    if inputs:
+        raise SettingsError("recordings go with --engines; without it, bench makes its own")
     if load_:
         run_load(quick=quick, overrides=overrides or [], out=json_file, console=console, err=err)
         return

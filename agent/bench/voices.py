@@ -26,6 +26,7 @@ from agent.transport.audio_file import read_audio
 Pcm = NDArray[np.int16]
 
 RATE = 48_000
+WINDOW = RATE // 100
 SPEECH_PEAK = 20_000
 SPEECH_FLOOR_RMS = 104.0
 """50 dB below full scale; 10 ms below it at either end are cut off."""
@@ -128,14 +129,18 @@ async def _misheard(lines: Mapping[str, Pcm], asr: Asr) -> dict[str, str]:
     return wrong
 
 
+def loud_windows(pcm: Pcm) -> NDArray[np.intp]:
+    """Which of its windows of 10 ms are speech and not silence."""
+    blocks = pcm[: pcm.size // WINDOW * WINDOW].reshape(-1, WINDOW).astype(np.float64)
+    return np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) > SPEECH_FLOOR_RMS)
+
+
 def spoken_part(pcm: Pcm) -> Pcm:
     """Without the silence around it, at a fixed peak. Raises `AudioError` for silence alone."""
-    window = RATE // 100
-    blocks = pcm[: pcm.size // window * window].reshape(-1, window).astype(np.float64)
-    loud = np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) > SPEECH_FLOOR_RMS)
+    loud = loud_windows(pcm)
     if not loud.size:
         raise AudioError("the voice made no sound; try another one")
-    part = pcm[loud[0] * window : (loud[-1] + 1) * window].astype(np.float64)
+    part = pcm[loud[0] * WINDOW : (loud[-1] + 1) * WINDOW].astype(np.float64)
     scaled: Pcm = (part * min(4.0, SPEECH_PEAK / np.abs(part).max())).astype(np.int16)
     return scaled
 

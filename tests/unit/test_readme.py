@@ -89,6 +89,20 @@ def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypat
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voice-agent bench --engines")])
+def test_engines_are_compared(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one combination, whose recogniser has no model here: all of them take a minute."""
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"[a-z]+\.wav", command):
+        write_speech(tmp_path / name, "what time is it")
+    one = ["vad.engine=webrtcvad", "asr.engine=whisper", "tts.engine=espeak"]
+    flags = [*(part for setting in one for part in ("--set", setting)), "--json", "engines.json"]
+    done = CliRunner().invoke(main, [*shlex.split(command)[1:], *flags])
+    assert done.exit_code == 0, done.output
+    [row] = json.loads(Path("engines.json").read_text())["combinations"]
+    assert "voice-agent models pull whisper-base.en" in row["failure"]
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voice-agent models")])
 def test_models_come_and_go(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a server of the test's, which stands in for the one that the manifest names."""
