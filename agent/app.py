@@ -51,7 +51,7 @@ from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.speaking.port import Tts
 from agent.speaking.tts_espeak import EspeakTts
-from agent.thinking.brain_skills import SkillsBrain
+from agent.thinking.brain_skills import NOT_FOR_SKILLS, SkillsBrain
 from agent.thinking.libraries import Libraries
 from agent.thinking.port import Brain, Retriever
 from agent.thinking.retrieval.folder import DocumentFolder
@@ -71,7 +71,6 @@ from agent.transport.session_token import TokenKey, key_in
 
 if TYPE_CHECKING:
     from agent.telemetry.listener import Telemetry
-    from agent.thinking.mcp.server import McpServer
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
@@ -98,7 +97,7 @@ class App:
         self.store = _store(settings, self.clock)
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
-        self._mcp = _mcp_servers(settings)
+        self._mcp = heavy_engines.mcp_servers(settings)
         self._documents = self._retriever(cache, parts)
         self._engines_of = self._engines(cache, parts)
         self.engines = self._engines_of[LOCAL]
@@ -131,7 +130,11 @@ class App:
             whisper=lambda: heavy_engines.whisper(settings, clock),
         )
         spare = SkillsBrain(libraries, skills)
-        brain: Brain = own("brain", settings.brain, skills=lambda: spare, openai=self._language_model)
+        brain: Brain = own(
+            "brain", settings.brain, skills=lambda: spare, openai=lambda: heavy_engines.openai(settings, clock)
+        )
+        if self._mcp and brain is spare:
+            log.warning("%s", NOT_FOR_SKILLS)
         fallback = spare if settings.brain.fallback == "skills" and brain is not spare else None
         tts: Tts = own(
             "tts",
@@ -158,11 +161,6 @@ class App:
             )
 
         return {name: of(own) for name, own in self.owners.items()}
-
-    def _language_model(self) -> Brain:
-        from agent.thinking.brain_openai import OpenAiBrain  # the SDK takes its time to load
-
-        return OpenAiBrain(self.settings.brain, self.clock)
 
     def _retriever(self, cache: Path, parts: Parts) -> Retriever | None:
         given = self.settings.documents
@@ -459,14 +457,6 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     from agent.telemetry.listener import telemetry  # the library takes its time to load
 
     return telemetry(settings.telemetry)
-
-
-def _mcp_servers(settings: Settings) -> list[McpServer]:
-    if not settings.mcp:
-        return []
-    from agent.thinking.mcp.server import McpServer  # the library takes its time to load
-
-    return [McpServer(name, given) for name, given in settings.mcp.items()]
 
 
 def _owner(settings: Settings) -> Owner:

@@ -12,11 +12,14 @@ import numpy as np
 from agent.app import App
 from agent.audio.resample import Resampler
 from agent.bench import machine
+from agent.bench.floor import Floor, watched
+from agent.bench.media_clock import media_clock
 from agent.bench.voices import RATE, Pcm, private
 from agent.clock import Clock
 from agent.errors import AgentError
 from agent.hearing.port import HEARING_RATE, AsrStream
-from agent.settings import AsrSettings, TtsSettings
+from agent.settings import Settings
+from agent.transport.frame_clock import Jitter
 
 RECOGNISERS = ("pocketsphinx", "whisper")
 PIECE_SAMPLES = HEARING_RATE * 40 // 1000
@@ -29,46 +32,56 @@ SETTLE_S = 20.0
 class Recognition:
     """`cpu_share`: processor seconds for a second of audio, partial texts included; None where that cannot be
     told. `final_ms`: from each last sample of speech to its text. `right`: texts that were what was said.
+    `jitter`: of a playout's clock in the same program meanwhile, and `floor`: what the machine allowed.
     `missing`: why nothing was measured."""
 
     engine: str
     cpu_share: float | None = None
     final_ms: list[float] = field(default_factory=list)
     right: int = 0
+    jitter: Jitter | None = None
+    floor: Floor = field(default_factory=Floor)
     missing: str = ""
 
 
-async def recognitions(asr: AsrSettings, lines: Mapping[str, Pcm], clock: Clock) -> list[Recognition]:
+async def recognitions(settings: Settings, lines: Mapping[str, Pcm], clock: Clock) -> list[Recognition]:
     """Every recogniser that comes with the agent, one after the other; `lines` at 48 kHz, in real time."""
     found = []
     for engine in RECOGNISERS:
         recognition = Recognition(engine)
+        asr = settings.asr.model_copy(update={"engine": engine})
         try:
-            await _measure(recognition, asr.model_copy(update={"engine": engine}), lines, clock)
+            await _measure(recognition, settings.model_copy(update={"asr": asr}), lines, clock)
         except (AgentError, TimeoutError) as error:
             recognition.missing = str(error) or f"no text within {SETTLE_S:g} s"
         found.append(recognition)
     return found
 
 
-async def _measure(recognition: Recognition, settings: AsrSettings, lines: Mapping[str, Pcm], clock: Clock) -> None:
-    app = App(private(TtsSettings(), settings))
+async def _measure(recognition: Recognition, settings: Settings, lines: Mapping[str, Pcm], clock: Clock) -> None:
+    app = App(private(settings))
     asr = app.engines.asr
     try:
         await asr.start()
         stream = await asr.open(lambda text, stable=0: None, lambda message: None)
         try:
-            before_s, heard_s = machine.cpu_s(os.getpid()), 0.0
-            for text, line in lines.items():
-                pcm = _at_hearing_rate(line)
-                heard_s += pcm.size / HEARING_RATE + HANGOVER_MS / 1_000
-                recognition.right += await _hear(stream, pcm, recognition.final_ms, clock) == text
-            after_s = machine.cpu_s(os.getpid())
+            async with watched() as recognition.floor, media_clock(clock) as frames:
+                await _listen(recognition, stream, lines, clock)
+            recognition.jitter = frames.jitter()
         finally:
             await stream.close()
     finally:
         await asr.close()
         await app.store.close()
+
+
+async def _listen(recognition: Recognition, stream: AsrStream, lines: Mapping[str, Pcm], clock: Clock) -> None:
+    before_s, heard_s = machine.cpu_s(os.getpid()), 0.0
+    for text, line in lines.items():
+        pcm = _at_hearing_rate(line)
+        heard_s += pcm.size / HEARING_RATE + HANGOVER_MS / 1_000
+        recognition.right += await _hear(stream, pcm, recognition.final_ms, clock) == text
+    after_s = machine.cpu_s(os.getpid())
     if before_s is not None and after_s is not None:
         recognition.cpu_share = (after_s - before_s) / heard_s
 

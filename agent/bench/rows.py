@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from agent.bench.alignment import Reference
@@ -224,13 +224,19 @@ def _server_jitter(playout: Sequence[dict[str, Json]], window_s: int) -> Row:
     how = f"the server's own clock, {window_s} s of that without setting up, its worst call"
     if not playout:
         return Row("  the same", str(JITTER), "not measured: the server named no call", 0, how)
-    worst = {key: max(float(str(jitter[key])) for jitter in playout) for key in ("p50_ms", "p99_ms", "max_ms")}
-    frames = sum(int(str(jitter["frames"])) for jitter in playout)
-    skipped = sum(int(str(jitter["skipped"])) for jitter in playout)
+    row = _jitter("  the same", playout, how)
+    return replace(row, data=row.data | {"window_s": window_s})
+
+
+def _jitter(stage: str, clocks: Sequence[dict[str, Json]], how: str) -> Row:
+    """The worst of some playout clocks."""
+    worst = {key: max(float(str(clock[key])) for clock in clocks) for key in ("p50_ms", "p99_ms", "max_ms")}
+    frames = sum(int(str(clock["frames"])) for clock in clocks)
+    skipped = sum(int(str(clock["skipped"])) for clock in clocks)
     text = f"{worst['p50_ms']:.1f} / {worst['p99_ms']:.1f} ms (median / p99)"
     text += f"; {skipped} frames skipped" if skipped else ""
-    data: dict[str, Json] = {**worst, "skipped": skipped, "window_s": window_s}
-    return Row("  the same", str(JITTER), text, frames, how, worst["p99_ms"] <= JITTER.limits[99], data)
+    data: dict[str, Json] = {**worst, "skipped": skipped}
+    return Row(stage, str(JITTER), text, frames, how, worst["p99_ms"] <= JITTER.limits[99], data)
 
 
 def _setup_row(crowd: Crowd) -> Row:
@@ -280,20 +286,23 @@ def speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
 
 
 def recognition_rows(recognition: Recognition) -> list[Row]:
-    """What a recogniser alone costs, and how late its text is."""
+    """What a recogniser alone costs, how late its text is, and how punctual a playout beside it."""
     cpu = f"{recognition.engine}: CPU for a second of speech"
     final = f"{recognition.engine}: last sample → final text"
+    clock = f"{recognition.engine}: 20 ms clock while it works"
     asked = len(recognition.final_ms)
     how = f"requests in real time, alone; {recognition.right} of {asked} right"
     late = f"asked for behind {HANGOVER_MS} ms of silence, which are in it"
-    if recognition.missing:
+    punctual = "the clock of a playout, in the program that it hears for"
+    if recognition.missing or recognition.jitter is None:
         reason = f"not measured: {recognition.missing}"
-        return [Row(cpu, "", reason, 0, how), Row(final, "", reason, 0, late)]
+        return [Row(cpu, "", reason, 0, how), Row(final, "", reason, 0, late), Row(clock, "", reason, 0, punctual)]
     share = recognition.cpu_share
-    if share is None:
-        return [Row(cpu, "", "not measured: needs /proc", 0, how), _times(final, None, recognition.final_ms, late)]
-    costs = Row(cpu, "", f"{share * 1_000:.0f} ms", asked, how, data={"cpu_s_per_s": share})
-    return [costs, _times(final, None, recognition.final_ms, late)]
+    costs = Row(cpu, "", "not measured: needs /proc", 0, how)
+    if share is not None:
+        costs = Row(cpu, "", f"{share * 1_000:.0f} ms", asked, how, data={"cpu_s_per_s": share})
+    ticks = _on_floor(_jitter(clock, [asdict(recognition.jitter)], punctual), recognition.floor)
+    return [costs, _times(final, None, recognition.final_ms, late), ticks]
 
 
 def _page_row(page: PageCuts) -> Row:

@@ -75,11 +75,12 @@ async def measure(plan: Plan, overrides: Sequence[str], step: Callable[[str], No
         folder = Path(name)
         step("writing to the timeline")
         appended = await append_ms(folder, clock, plan.appends)
+        settings = load_settings(None, {}, overrides).settings
         step("speaking")
-        speech = await speech_costs(load_settings(None, {}, overrides).settings, clock, plan.sentences)
+        speech = await speech_costs(settings, clock, plan.sentences)
         step("listening with each recogniser")
         requests = {request: voice.lines[request] for request in REQUESTS}
-        heard = await recognitions(load_settings(None, {}, overrides).settings.asr, requests, clock)
+        heard = await recognitions(settings, requests, clock)
         step("starting the server")
         async with running(folder, overrides, clock) as server:
             single = await _single(server, voice, plan, clock, step)

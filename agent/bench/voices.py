@@ -19,7 +19,7 @@ from agent.app import App
 from agent.audio.resample import Resampler
 from agent.errors import AudioError
 from agent.hearing.port import HEARING_RATE, Asr
-from agent.settings import AsrSettings, BrainSettings, Settings, TimelineSettings, TtsSettings
+from agent.settings import BrainSettings, Settings, TimelineSettings, TtsSettings
 from agent.speaking.port import Tts
 from agent.transport.audio_file import read_audio
 
@@ -52,7 +52,7 @@ async def choose_voice(texts: Sequence[str], sounds: Sequence[str]) -> Voice:
     `sounds` are said too but not recognised. Raises `AgentError` when an engine cannot start.
     """
     best: Voice | None = None
-    app = App(private(TtsSettings()))
+    app = App(private(Settings()))
     try:
         await app.engines.asr.start()
         for name in (*(FLITE_VOICES if shutil.which("flite") else ()), *ENGINE_VOICES):
@@ -71,16 +71,16 @@ async def choose_voice(texts: Sequence[str], sounds: Sequence[str]) -> Voice:
     return best
 
 
-def private(tts: TtsSettings, asr: AsrSettings | None = None) -> Settings:
-    """Settings that leave no trace."""
+def private(settings: Settings) -> Settings:
+    """The same, leaving no trace."""
     brain, timeline = BrainSettings(memory=Path(":memory:")), TimelineSettings(store="memory")
-    return Settings(tts=tts, asr=asr or AsrSettings(), brain=brain, timeline=timeline)
+    return settings.model_copy(update={"brain": brain, "timeline": timeline, "mcp": {}})
 
 
 async def _say_all(texts: Sequence[str], name: str) -> dict[str, Pcm]:
     if name in FLITE_VOICES:
         return {text: spoken_part(await _flite(text, name)) for text in texts}
-    app = App(private(TtsSettings(voice=name)))
+    app = App(private(Settings(tts=TtsSettings(voice=name))))
     tts = app.engines.tts
     await tts.start()
     try:

@@ -42,7 +42,8 @@ class _Starts(Protocol):
 async def engines(settings: Settings) -> AsyncIterator[Check]:
     """Start each engine as it is set, measure those that have a speed, and then the others that are present."""
     brain_settings = settings.brain.model_copy(update={"memory": Path(":memory:")})
-    private = settings.model_copy(update={"brain": brain_settings, "timeline": TimelineSettings(store="memory")})
+    timeline = TimelineSettings(store="memory")
+    private = settings.model_copy(update={"brain": brain_settings, "timeline": timeline, "mcp": {}})
     with tempfile.TemporaryDirectory(prefix="voice-agent-") as folder:
         try:
             app = App(private, cache=Path(folder))

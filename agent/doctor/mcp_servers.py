@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from agent.auto import resolved
 from agent.doctor.check import Check
 from agent.settings import Settings
+from agent.thinking.brain_skills import NOT_FOR_SKILLS
 
 PATIENCE_S = 30.0
 MEND = "the agent works without it; it is tried again while that runs"
@@ -15,6 +17,8 @@ MEND = "the agent works without it; it is tried again while that runs"
 async def mcp_servers(settings: Settings) -> AsyncIterator[Check]:
     if not settings.mcp:
         return
+    if resolved(settings)[0].brain.engine == "skills":
+        yield Check("mcp", None, NOT_FOR_SKILLS)
     from agent.thinking.mcp.server import McpServer  # the library takes its time to load
 
     for name, given in settings.mcp.items():

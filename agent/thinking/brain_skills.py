@@ -27,6 +27,8 @@ from agent.thinking.tools.steering import Steering, adds
 from agent.thinking.tools.utterance import normalise
 from agent.thinking.tools.wording import Wording, lower_first, unrepeated
 
+NOT_FOR_SKILLS = "tools of MCP servers are for a language model, which brain.engine = openai asks; the skills use none"
+
 _SENTENCE = re.compile(r"[^.!?]*[.!?]+(?:\s+|$)|[^.!?]+$")
 
 

@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from datetime import UTC, datetime
 from typing import Any
 
-import psutil
 import pytest
 
 from agent.clock import Clock, run_virtual
@@ -21,12 +20,14 @@ from agent.thinking.brain_skills import SkillsBrain
 from agent.thinking.libraries import Libraries
 from agent.thinking.loop import ThinkingLoop
 from agent.thinking.port import Brain, Call, Delta, Message, Prompt, Usage, UserContext
+from tests.conformance.holdings import Holdings, cycles, holdings
 from tests.fixtures.chat_server import ChatServer, Refusal, answer, said, talking
 
 ASKED = "tell me a story"
 USER = UserContext(datetime(2026, 1, 1, tzinfo=UTC))
 STORY = [said(f"Sentence number {number}. ") for number in range(6)]
-CYCLES = {"skills": 1_000, "openai": 200, "teller": 1_000}
+CYCLES = {"skills": cycles(), "openai": cycles(200), "teller": cycles()}
+"""A request takes a language model's server and the SDK five milliseconds."""
 ACK_BUDGET_S = 0.05
 
 
@@ -178,23 +179,24 @@ def test_a_cancel_is_acked_within_its_budget_at_any_moment_and_nothing_follows(m
 
 @each_brain
 def test_many_answers_that_nobody_hears_to_the_end_leave_nothing_behind(make: Make) -> None:
-    def held() -> tuple[int, int, int]:
+    def held() -> tuple[int, int, Holdings]:
         gc.collect()
-        return len(asyncio.all_tasks()), psutil.Process().num_fds(), sys.getallocatedblocks()
+        return len(asyncio.all_tasks()), sys.getallocatedblocks(), holdings()
 
     async def scene(brain: Brain) -> None:
         after = []
-        cycles = CYCLES[brain.name]
-        for number in range(cycles + 1):
+        many = CYCLES[brain.name]
+        for number in range(many + 1):
             async with aclosing(brain.respond(prompt())) as stream:  # type: ignore[type-var]
                 await anext(stream)
-            if number in (cycles // 4, cycles):
+            if number in (many // 4, many):
                 await asyncio.sleep(0.01)
                 after.append(held())
-        (tasks, files, blocks), (tasks_after, files_after, blocks_after) = after
+        (tasks, blocks, before), (tasks_after, blocks_after, now) = after
         assert tasks_after <= tasks
-        assert files_after <= files
-        assert blocks_after - blocks < cycles, "less than an object or two for each"
+        assert (now.threads, now.files) <= (before.threads, before.files)
+        assert blocks_after - blocks < many, "less than an object or two for each"
+        assert now.kib < before.kib + 4_096
 
     with_brain(make, scene)
 

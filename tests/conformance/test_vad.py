@@ -11,6 +11,8 @@ from agent.hearing.port import Pcm, Vad
 from agent.hearing.vad_silero import SileroVad
 from agent.hearing.vad_webrtc import WebRtcVad
 from agent.settings import VadSettings
+from tests.conformance.holdings import cycles, holdings
+from tests.fixtures.level_vad import LevelVad
 from tests.fixtures.speech import silence, speak
 
 ENGINES: list[Callable[[], Vad]] = [
@@ -18,8 +20,10 @@ ENGINES: list[Callable[[], Vad]] = [
     lambda: WebRtcVad(VadSettings(frame_ms=20, aggressiveness=0)),
     lambda: WebRtcVad(VadSettings(frame_ms=30, aggressiveness=3)),
     lambda: SileroVad(VadSettings()),
+    LevelVad,
 ]
-each_engine = pytest.mark.parametrize("engine", ENGINES, ids=["webrtc-10", "webrtc-20", "webrtc-30", "silero"])
+IDS = ["webrtc-10", "webrtc-20", "webrtc-30", "silero", "fake"]
+each_engine = pytest.mark.parametrize("engine", ENGINES, ids=IDS)
 
 
 def probabilities(vad: Vad, pcm: Pcm) -> list[float]:
@@ -65,3 +69,18 @@ def test_a_frame_of_the_wrong_length_is_refused(engine: Callable[[], Vad]) -> No
     vad = engine()
     with pytest.raises(ValueError, match="samples"):
         vad.probability(silence(10)[:-1])
+
+
+@each_engine
+def test_a_thousand_microphones_leave_nothing_behind(engine: Callable[[], Vad]) -> None:
+    found, many, noise = [], cycles(), silence(100, rms=800)
+    for number in range(many + 1):
+        vad = engine()
+        for _ in range(3):
+            vad.probability(noise[: vad.frame_samples])
+        vad.reset()
+        if number in (many // 4, many):
+            found.append(holdings())
+    before, after = found
+    assert (after.threads, after.files) == (before.threads, before.files)
+    assert after.kib < before.kib + 4_096

@@ -28,10 +28,11 @@ from agent.timeline.entry import Entry
 from agent.timeline.ledger import ActionStep, state_after
 from agent.timeline.projections.figures import figures
 from agent.timeline.tenure import TTL_S
+from tests.fixtures.level_vad import LevelVad
 from tests.fixtures.mortal_store import MortalStore
 from tests.simulation.core_world import OUTCOMES, PHRASES
 from tests.simulation.ear import Ear
-from tests.simulation.fakes import FakeAsr, FakeBrain, FakeTool, FakeTts, FakeVad
+from tests.simulation.fakes import FakeAsr, FakeBrain, FakeTool, FakeTts
 from tests.simulation.invariants import Invariants
 
 FRAME_US = 20_000
@@ -165,7 +166,7 @@ class World:
             FakeTool(self, "send", "write", high=True),
             FakeTool(self, "undo", "write"),
         ]
-        engines = Engines(FakeVad, FakeAsr(self), FakeBrain(self), tools, FakeTts(self), lambda: 1.0, {})
+        engines = Engines(LevelVad, FakeAsr(self), FakeBrain(self), tools, FakeTts(self), lambda: 1.0, {})
         # The process that was killed still has the lease; the one that takes its place has its name.
         lease = await self.store.acquire("s", "driver", TTL_S)
         session = Session("s", engines, self.store, self.clock, self.settings, lease)

@@ -12,7 +12,7 @@ import numpy as np
 from agent.conversation import events as e
 from agent.conversation.events import Json
 from agent.errors import AsrError, BrainError, ToolError, TtsError
-from agent.hearing.port import HEARING_RATE, Hypothesis, Pcm
+from agent.hearing.port import Hypothesis, Pcm
 from agent.speaking.port import Speech, SpokenWord
 from agent.thinking.port import Call, Delta, Prompt, Proposal, ToolContext, ToolSpec, UserContext
 from tests.simulation.core_world import SENTENCES
@@ -42,17 +42,6 @@ class FakeWorld(Protocol):
     def begins(self, key: str, arguments: Mapping[str, Json]) -> None:
         """A tool with side effects runs."""
         ...
-
-
-class FakeVad:
-    name = "fake"
-    frame_samples = HEARING_RATE // 100
-
-    def probability(self, frame: Pcm) -> float:
-        return float(np.abs(frame).max() > 500)
-
-    def reset(self) -> None:
-        pass
 
 
 class FakeAsr:

@@ -17,7 +17,7 @@ from agent.settings import Settings
 from agent.thinking.port import Delta
 from agent.timeline.memory import MemoryStore
 from agent.timeline.projections.transcript import transcript
-from tests.simulation.fakes import FakeVad
+from tests.fixtures.level_vad import LevelVad
 from tests.unit.test_session import Beeper, Deaf, Script, play
 from tests.unit.test_session_traps import last
 
@@ -62,7 +62,7 @@ async def talk(session: Session, ear: Ear, words: str, ms: int, sound: Pcm = HUM
 @asynccontextmanager
 async def hearing(brain: Script) -> AsyncIterator[tuple[Session, Ear]]:
     ear = Ear()
-    engines = Engines(FakeVad, ear, brain, [], Beeper(), lambda: 1.0, {})
+    engines = Engines(LevelVad, ear, brain, [], Beeper(), lambda: 1.0, {})
     settings = Settings.model_validate({"echo": {"guard": False}})  # a beep and a hum are like each other
     session = Session("s", engines, MemoryStore(), Clock(), settings)
     life = asyncio.create_task(session.run())

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import httpx2
-from mcp import Client, Implementation, StdioServerParameters, stdio_client
+from mcp import Client, Implementation
 from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 
 from agent.errors import ToolError
 from agent.settings import McpSettings
+from agent.thinking.mcp.program import MAX_MESSAGE_MIB, program
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
@@ -56,25 +56,16 @@ class Secrets:
 
 
 @asynccontextmanager
-async def connected(settings: McpSettings, secrets: Secrets, on_message: MessageHandlerFnT) -> AsyncIterator[Client]:
-    """A client whose handshake is done. To be entered and left by one task. Raises what the transport raises."""
+async def connected(
+    settings: McpSettings, secrets: Secrets, on_message: MessageHandlerFnT, on_end: Callable[[str], None]
+) -> AsyncIterator[Client]:
+    """A client whose handshake is done. To be entered and left by one task. Raises what the transport raises.
+    `on_end`: told why a program is not there any more."""
     # The version of the protocol is found by asking; a server of any era will do.
-    transport = _program(settings, secrets) if settings.command else _address(settings, secrets)
+    transport = program(settings, secrets.env, on_end) if settings.command else _address(settings, secrets)
     info = Implementation(name="voice-agent", version="0.1.0")
     async with Client(transport, client_info=info, message_handler=on_message, cache=None) as client:
         yield client
-
-
-@asynccontextmanager
-async def _program(settings: McpSettings, secrets: Secrets) -> AsyncIterator[TransportStreams]:
-    given = StdioServerParameters(command=settings.command, args=[*settings.args], env=secrets.env)
-    with _nowhere() as errors:
-        async with stdio_client(given, errors) as streams:
-            yield streams
-
-
-def _nowhere() -> TextIO:
-    return Path(os.devnull).open("w")
 
 
 @asynccontextmanager
@@ -82,6 +73,6 @@ async def _address(settings: McpSettings, secrets: Secrets) -> AsyncIterator[Tra
     timeout = httpx2.Timeout(settings.timeout_s, read=READ_TIMEOUT_S)
     async with (
         httpx2.AsyncClient(headers=secrets.headers, timeout=timeout) as client,
-        streamable_http_client(settings.url, http_client=client) as streams,
+        streamable_http_client(settings.url, http_client=client, max_sse_event_size=MAX_MESSAGE_MIB << 20) as streams,
     ):
         yield streams

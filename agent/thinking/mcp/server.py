@@ -61,6 +61,8 @@ class McpServer:
         self._secrets = Secrets(McpSettings.model_construct())
         self._lasted = False
         """The connection outlived a heartbeat."""
+        self._end = ""
+        """Why the program is not there any more, once it told by its end."""
         self._calls = 0
         self._due = asyncio.Event()
         """It is to be asked for its tools now."""
@@ -95,11 +97,13 @@ class McpServer:
 
     async def _stay_connected(self) -> None:
         """Connect, and follow its list of tools until the connection fails, which raises."""
-        self._lasted = False
+        self._lasted, self._end = False, ""
         self._secrets = Secrets(self._settings)
         async with AsyncExitStack() as stack:
             async with Clock().external(), asyncio.timeout(START_TIMEOUT_S):
-                client = await stack.enter_async_context(connected(self._settings, self._secrets, self._on_message))
+                client = await stack.enter_async_context(
+                    connected(self._settings, self._secrets, self._on_message, self._on_end)
+                )
             await self._list(client)
             self._client = client
             await self._say("")
@@ -126,6 +130,10 @@ class McpServer:
         """What servers of the protocol's older versions send unasked."""
         if isinstance(message, ToolListChangedNotification):
             self._due.set()
+
+    def _on_end(self, why: str) -> None:
+        self._end = why
+        self._due.set()
 
     async def _listen(self, client: Client) -> None:
         """Follow the changes that servers of newer versions are to be asked for; what is missed the heartbeat finds."""
@@ -157,7 +165,7 @@ class McpServer:
 
     async def _lost(self, error: Exception) -> None:
         self._client = None
-        await self._say(f"the MCP server {self.name} does not work: {self._reason(error)}")
+        await self._say(f"the MCP server {self.name} does not work: {self._end or self._reason(error)}")
 
     async def _say(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -15,7 +15,7 @@ def test_quick_prints_every_row(tmp_path):
     result = CliRunner().invoke(main, ["bench", "--quick", "--json", str(out)])
     assert result.exit_code == 0, result.output
     rows = json.loads(out.read_text())["rows"]
-    assert len(rows) == 28
+    assert len(rows) == 30
     for row in rows:
         assert re.search(r"\d", row["measured"]) or row["measured"].startswith("not measured: "), row
         assert row["how"]

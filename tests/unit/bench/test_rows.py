@@ -19,6 +19,7 @@ from agent.bench.run import Measured, Single
 from agent.bench.scenario import Talk
 from agent.bench.voices import RATE, Voice, noise_burst, shortened, spoken_part
 from agent.errors import AudioError
+from agent.transport.frame_clock import Jitter
 
 STAGES = (
     "last speech sample", "turn.end", "voice to voice", "barge-in", "noise burst", '"uh"', "cancel.requested",
@@ -75,13 +76,17 @@ def test_budgets_are_judged():
 
 
 def test_each_recogniser_has_its_cost_and_its_delay_or_a_reason():
-    heard = Recognition("whisper", 0.31, [140.0, 180.0], right=1)
+    jitter = Jitter(150, 0.2, 6.5, 7.0, 0)
+    heard = Recognition("whisper", 0.31, [140.0, 180.0], right=1, jitter=jitter, floor=Floor([1.0]))
     absent = Recognition("other", missing="the model is not there")
     found = rows(measured(recognitions=[heard, absent]))
     assert row(found, "whisper: CPU").measured == "310 ms"
     assert row(found, "whisper: CPU").how.endswith("1 of 2 right")
     assert row(found, "whisper: last sample").measured.startswith("160")
-    for part in ("other: CPU", "other: last sample"):
+    ticks = row(found, "whisper: 20 ms clock")
+    assert ticks.measured == "0.2 / 6.5 ms (median / p99); a bare timer at the same time: p99 1.0 ms"
+    assert ticks.within is False
+    for part in ("other: CPU", "other: last sample", "other: 20 ms clock"):
         assert row(found, part).measured == "not measured: the model is not there"
 
 

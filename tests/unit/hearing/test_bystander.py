@@ -7,7 +7,8 @@ import numpy as np
 from agent.hearing.bystander import AGAIN_MS, FIRST_MS, KEPT_SAMPLES, Bystander
 from agent.hearing.port import Pcm
 from agent.settings import VadSettings
-from tests.unit.hearing.test_hearing_loop import FRAME, QUIET, VOICE, LevelVad, uttered
+from tests.fixtures.level_vad import LevelVad
+from tests.unit.hearing.test_hearing_loop import FRAME, QUIET, VOICE, uttered
 
 SETTINGS = VadSettings(onset_ms=60, hangover_ms=100, preroll_ms=50)
 FRAME_MS = 10

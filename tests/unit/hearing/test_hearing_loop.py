@@ -23,8 +23,9 @@ from agent.errors import AsrError, LimitReached
 from agent.hearing.loop import HearingLoop
 from agent.hearing.port import Hypothesis, OnPartial, Pcm
 from agent.settings import VadSettings
+from tests.fixtures.level_vad import LevelVad
 
-FRAME = 160
+FRAME = LevelVad.frame_samples
 QUIET = np.zeros(FRAME, dtype=np.int16)
 VOICE = (4_000 * np.sin(2 * np.pi * 100 * np.arange(FRAME) / 16_000)).astype(np.int16)
 SETTINGS = VadSettings(onset_ms=60, hangover_ms=100, preroll_ms=50)
@@ -33,17 +34,6 @@ SETTINGS = VadSettings(onset_ms=60, hangover_ms=100, preroll_ms=50)
 def uttered(frame: Pcm, number: int) -> Pcm:
     """The frame as it is spoken in its place: no voice is steady, every other tenth of a second it is softer."""
     return (frame * (0.6 if number // 10 % 2 else 1.0)).astype(np.int16)
-
-
-class LevelVad:
-    name = "level"
-    frame_samples = FRAME
-
-    def probability(self, frame: Pcm) -> float:
-        return 1.0 if np.abs(frame.astype(int)).max() > 500 else 0.0
-
-    def reset(self) -> None:
-        pass
 
 
 class ToldStream:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 import uvicorn
 from mcp import Tool as ListedTool
@@ -128,7 +129,7 @@ def test_a_program_whose_tools_are_found_called_cancelled_and_followed(diary: Pa
 def test_a_program_that_dies_or_hangs_is_started_again_and_says_so_meanwhile(
     diary: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("agent.thinking.mcp.program.GRACE_S", 0.1)
 
     async def main() -> None:
         async with running(program(args=(mcp_mortal.__file__,), timeout_s=1.5)) as server:
@@ -153,12 +154,50 @@ def test_a_program_that_dies_or_hangs_is_started_again_and_says_so_meanwhile(
     assert SECRET not in caplog.text + "".join(capfd.readouterr())
 
 
+def test_a_program_that_never_ends_its_line_costs_only_itself(diary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.thinking.mcp.program.GRACE_S", 0.1)
+    mortal = program(args=(mcp_mortal.__file__,))
+
+    async def main() -> None:
+        async with running(mortal) as server, running(mortal) as other:
+            await until(lambda: bool(server.tools and other.tools))
+            before = psutil.Process().memory_info().rss
+            talking = asyncio.create_task(failure(server, "echo", endlessly=True))
+            assert await use(other, "echo") == "here"
+            assert await talking == ("unreachable", "the connection broke (MCP server diary)")
+            assert psutil.Process().memory_info().rss - before < 32 << 20
+            assert "it sent a message of more than 4 MiB" in await server.problem_other_than("")
+            await until(lambda: not server.problem)
+            assert await use(server, "echo") == "here"
+            assert not other.problem
+
+    asyncio.run(main())
+
+
+def test_a_program_that_dies_while_nobody_asks_it_anything_is_missed_at_once(
+    diary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "HEARTBEAT_S", 1_000)
+
+    async def main() -> None:
+        async with running(program(args=(mcp_mortal.__file__,))) as server:
+            await until(lambda: bool(server.tools))
+            [started] = psutil.Process().children()
+            started.kill()
+            async with asyncio.timeout(20):
+                assert "it ended" in await server.problem_other_than("")
+            await until(lambda: not server.problem)
+            assert await use(server, "echo") == "here"
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
         (McpSettings(command="/nowhere/at-all"), "/nowhere/at-all: No such file or directory"),
         (McpSettings(command=sys.executable, env=("MCP_NOT_SET",)), "MCP_NOT_SET is not set"),
-        (McpSettings(command=sys.executable, args=("-c", "print('hello')")), "onnection closed"),
+        (McpSettings(command=sys.executable, args=("-c", "print('hello')")), "it ended"),
         (McpSettings(command="/bin/sleep", args=("60",)), "it does not answer"),
         (McpSettings(url="http://127.0.0.1:9/mcp"), "it cannot be reached (ConnectError)"),
     ],
@@ -166,7 +205,7 @@ def test_a_program_that_dies_or_hangs_is_started_again_and_says_so_meanwhile(
 def test_a_server_that_cannot_be_had_says_why_and_is_tried_again(
     settings: McpSettings, reason: str, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("agent.thinking.mcp.program.GRACE_S", 0.1)
     if settings.command == "/bin/sleep":
         monkeypatch.setattr(server_module, "START_TIMEOUT_S", 0.2)
     tries = []
@@ -227,7 +266,9 @@ def test_the_doctor_says_what_each_server_offers_and_why_one_does_not(diary: Pat
     async def main() -> list[Check]:
         return [check async for check in mcp_servers(settings)]
 
-    there, gone = asyncio.run(main())
+    unused, there, gone = asyncio.run(main())
+    assert unused.ok is None
+    assert "brain.engine = openai" in unused.says, "the embedded brain knows no sentences for them"
     assert (there.ok, there.says) == (True, "diary_echo, diary_hang, diary_die")
     assert gone.ok is None
     assert "/nowhere/at-all: No such file" in gone.says
@@ -285,10 +326,24 @@ def test_secrets_are_hidden_also_in_part() -> None:
     assert secrets.hidden("I got abc123 and Bearer abc123") == "I got … and …"
 
 
+@pytest.mark.parametrize(("brain", "told"), [(None, True), (FakeBrain([]), False)], ids=["skills", "own"])
+def test_a_brain_that_cannot_use_them_is_told_of_at_the_start(
+    brain: FakeBrain | None, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    private = BrainSettings(memory=Path(":memory:"))
+    settings = Settings(timeline=TimelineSettings(store="memory"), brain=private, mcp={"diary": program()})
+
+    async def main() -> None:
+        App(settings, parts=Parts(asr=Deaf(), brain=brain, tts=Quick(), vad=NeverSpeechOfMine))
+
+    asyncio.run(main())
+    assert ("brain.engine = openai" in caplog.text) == told
+
+
 def test_an_agent_starts_without_waiting_for_its_servers_and_a_conversation_hears_when_one_fails(
     diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("agent.thinking.mcp.program.GRACE_S", 0.1)
     mute = McpSettings(command="/bin/sleep", args=("60",))
     settings = Settings(
         timeline=TimelineSettings(store="memory"),

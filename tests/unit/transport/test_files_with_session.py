@@ -24,21 +24,11 @@ from agent.transport.audio_file import Audio
 from agent.transport.file_plan import AfterReply, Overlap, Utterance
 from agent.transport.file_report import build_report
 from agent.transport.files import run_files
+from tests.fixtures.level_vad import LevelVad
 
 TTS_RATE = 22_050
 WORD_SAMPLES = TTS_RATE // 5
 IDS = ("session_id", "event_id", "parent_event_id", "ts")
-
-
-class LoudnessVad:
-    name = "loudness"
-    frame_samples = 160
-
-    def probability(self, frame):
-        return float(np.abs(frame.astype(int)).max() > 500)
-
-    def reset(self):
-        pass
 
 
 class Worker:
@@ -136,7 +126,7 @@ def converse(texts, *whens, ms=900, during=None):
         worker = Worker(clock)
         names = {"asr": "scripted"}
         engines = Engines(
-            LoudnessVad, ScriptedAsr(texts, worker), EchoBrain(worker), [], HummingTts(worker), lambda: 1.0, names
+            LevelVad, ScriptedAsr(texts, worker), EchoBrain(worker), [], HummingTts(worker), lambda: 1.0, names
         )
         session = Session(f"s{random.random()}", engines, store, clock, settings)
         try:
