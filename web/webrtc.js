@@ -125,7 +125,7 @@ export class WebRtcLink {
   /** How long until the audio of this timestamp comes by in the audio graph. @param {number | null} rtpTimestamp
    * @returns {number} s, negative for what has passed; 0 where it is not known */
   untilS(rtpTimestamp) {
-    const playing = rtpTimestamp === null ? null : this.playing();
+    const playing = this.playing();
     if (rtpTimestamp === null || !playing) return 0;
     return ((rtpTimestamp - playing.rtp) | 0) / RTP_RATE + GRAPH_S; // 32 bits, which wrap around
   }
