@@ -25,10 +25,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In the second run of what failed in real time (`scripts/test`), skip what fails on a stolen machine."""
+    """In the second run of what failed on the real clock (`scripts/test`), skip what fails on a stolen machine."""
     report = yield
     stolen = item.stash[_steal].share() if _steal in item.stash else None
-    again = os.environ.get("VOICE_AGENT_TESTS_AGAIN") and item.get_closest_marker("realtime")
+    again = os.environ.get("VOICE_AGENT_TESTS_AGAIN") and (
+        item.get_closest_marker("realtime") or item.get_closest_marker("live")
+    )
     if again and report.failed and call.excinfo is not None and stolen is not None and stolen >= STOLEN:
         path, line, _ = item.location
         why = f"Skipped: a hypervisor took {stolen:.0%} of the machine's time; it failed with: {call.excinfo.exconly()}"

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 
 from tests.fixtures.server import Server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 BEGIN = """
 async () => {

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.page import TalkPage
 from tests.fixtures.server import Server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 
 def test_what_was_said_leaves_page_and_file_and_can_be_played_back_no_more(server: Server, talk: TalkPage) -> None:

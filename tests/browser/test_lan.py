@@ -14,7 +14,7 @@ from agent.lan import address
 from tests.browser.page import TalkPage
 from tests.fixtures.server import Server, payloads, start_server, stop_server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 
 @pytest.fixture

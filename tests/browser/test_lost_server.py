@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from tests.browser.page import TalkPage
 from tests.fixtures.server import Server, payloads, start_server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 SAID_WITHIN_S = 4.0
 """Three seconds are meant; one more is for a machine that others use too."""

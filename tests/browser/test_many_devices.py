@@ -21,8 +21,6 @@ from agent.timeline.projections.presence import Presence
 from tests.browser.page import TalkPage
 from tests.fixtures.server import Server, payloads, wait_idle
 
-pytestmark = pytest.mark.realtime
-
 SEED = int(os.environ.get("FIRST_SEED", "0"))
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 MOVES = ("drops", "drops", "takes over", "takes over", "reloads", "asks", "wall drops", "wall drops")
@@ -168,6 +166,7 @@ def hears(talk: TalkPage) -> bool:
     return float(heard.level(heard.ear[-heard.rate :]).max(initial=0.0)) > AUDIBLE
 
 
+@pytest.mark.live
 def test_all_devices_converge_whoever_comes_goes_and_takes_over(server: Server, browser: Browser) -> None:
     with room(server, browser) as all_here:
         they_see_each_other(all_here)
@@ -181,6 +180,7 @@ def test_all_devices_converge_whoever_comes_goes_and_takes_over(server: Server, 
     wait_idle(server)
 
 
+@pytest.mark.live
 def test_all_devices_converge_after_drops_reloads_and_takeovers_by_chance(server: Server, browser: Browser) -> None:
     """More by hand: ROUNDS=10 FIRST_SEED=7 pytest -s -k by_chance tests/browser/test_many_devices.py"""
     with room(server, browser) as all_here:
@@ -304,6 +304,7 @@ def who_goes_ends_nothing(here: Room) -> None:
     laptop.page.click("#hangup")
 
 
+@pytest.mark.realtime
 def test_the_focus_follows_who_talks_to_another_device_and_all_of_it_is_heard(server: Server, browser: Browser) -> None:
     with opened(browser) as one, opened(browser, user_agent=PHONE) as other:
         laptop = TalkPage(one.new_page(), server.url)

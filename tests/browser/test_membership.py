@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.page import MICROPHONE, TalkPage
 from tests.fixtures.server import Server, payloads, start_server, stop_server, wait_idle
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 ASK_FOR_LEAVE = """
 const open = navigator.mediaDevices.getUserMedia;

@@ -17,7 +17,7 @@ from tests.browser.page import TalkPage
 from tests.fixtures.networks import IP, SERVER, Networks, networks
 from tests.fixtures.server import Server, payloads, start_server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 TOKEN = "long-enough-for-a-test"  # noqa: S105
 CALLS = """

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from tests.browser.page import TalkPage
 from tests.fixtures.server import Server, payloads
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 MINT = """
 async () => {

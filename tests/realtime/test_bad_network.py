@@ -1,15 +1,19 @@
-"""Packets lost, late and out of order between real peers: the conversation goes on."""
+"""Packets lost, late, out of order or not let through at all between real peers: the conversation goes on."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from websockets.asyncio.client import connect
 
 from agent.bench.heard import AUDIBLE_RMS
 from tests.fixtures.relay import Relay, RelayedCall, calling_over
 from tests.fixtures.server import Server, start_server, stop_server
+from tests.fixtures.speech import speak
 
 pytestmark = pytest.mark.realtime
 
@@ -65,5 +69,36 @@ def test_after_two_seconds_of_nothing_the_answer_goes_on(server: Server) -> None
             seqs = [message["seq"] for message in call.messages]
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), "the timeline came whole and in order"
             assert "56" in await call.answer("what is seven times eight")
+
+    asyncio.run(main())
+
+
+def test_where_udp_is_blocked_a_question_over_the_websocket_is_answered_in_sound(server: Server) -> None:
+    async def main() -> None:
+        pcm = np.concatenate([speak(QUESTION), np.zeros(16_000, np.int16)])
+        types: list[str] = []
+        said = ""
+        loud = 0
+        async with connect(server.url.replace("http", "ws") + "ws") as socket:
+
+            async def talk() -> None:
+                for start in range(0, pcm.size, 320):
+                    await socket.send(pcm[start : start + 320].astype("<i2").tobytes())
+                    await asyncio.sleep(0.02)
+
+            async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+                tasks.create_task(talk())
+                async for message in socket:
+                    if isinstance(message, bytes):
+                        loud += bool(np.abs(np.frombuffer(message, "<i2").astype(int)).max() > 1_000)
+                        continue
+                    event = json.loads(message)
+                    types.append(event["type"])
+                    said += event["payload"]["text"] if event["type"] == "tts.chunk" else ""
+                    if event["type"] == "reply.done" and event["payload"]["outcome"] == "completed":
+                        break
+        assert types[0] == "hello"
+        assert "Tokyo" in said
+        assert loud > 20, "frames of 20 ms with the answer in them"
 
     asyncio.run(main())

@@ -20,7 +20,7 @@ from tests.fixtures.clients import (
 )
 from tests.fixtures.server import Server, start_server, stop_server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 TIMES = ("ts", "t_ms", "now_us", "rtp_timestamp")
 OF_THE_DEVICE = ("device_id", "transport", "name", "output_latency_ms")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.server import start_server, stop_server
 
-pytestmark = pytest.mark.realtime
+pytestmark = pytest.mark.live
 
 
 def command(number: int) -> str:

@@ -12,7 +12,7 @@ from agent.clock import run_virtual
 from tests.simulation.devices_world import DevicesWorld
 
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
-SEEDS = int(os.environ.get("SEEDS", "200"))
+SEEDS = int(os.environ.get("SEEDS", "100"))
 BATCHES = 10
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli import main
+from tests.fixtures.server import share_cache
 from tests.fixtures.speech import speak
 
 runner = CliRunner()
@@ -27,6 +28,7 @@ def write_wav(path: Path, pcm: np.ndarray, rate: int = 16_000, channels: int = 1
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    share_cache(tmp_path)
     monkeypatch.chdir(tmp_path)
 
 

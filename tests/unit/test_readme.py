@@ -29,7 +29,7 @@ from agent.thinking.port import Call, Delta, Message, Prompt, ToolContext, UserC
 from agent.timeline.codec import loads
 from agent.timeline.sqlite import SqliteStore
 from tests.fixtures.file_server import file_server
-from tests.fixtures.server import start_server, stop_server
+from tests.fixtures.server import share_cache, start_server, stop_server
 from tests.fixtures.speech import speak
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +76,7 @@ def write_speech(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"voice-agent (file|replay|sessions|config)", c)])
 def test_commands_that_end_by_themselves(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    share_cache(tmp_path)
     monkeypatch.chdir(tmp_path)
     for name, text in (("question", "what time is it"), ("story", "tell me a story"), ("stop", "stop that please")):
         write_speech(tmp_path / f"{name}.wav", text)
@@ -143,6 +144,7 @@ def test_a_brain_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The README's example, as it stands, is loaded by name and answers."""
     (tmp_path / "parrot.py").write_text(_example("class Parrot"))
     monkeypatch.syspath_prepend(str(tmp_path))
+    share_cache(tmp_path)
     monkeypatch.chdir(tmp_path)
     overrides = ["brain.engine=parrot:Parrot", "timeline.store=memory", "brain.memory=:memory:"]
 
@@ -156,6 +158,7 @@ def test_a_voice_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The README's example, as it stands, is loaded by name, speaks, and places its words."""
     (tmp_path / "beeper.py").write_text(_example("class Beeper"))
     monkeypatch.syspath_prepend(str(tmp_path))
+    share_cache(tmp_path)
     monkeypatch.chdir(tmp_path)
     overrides = ["tts.engine=beeper:Beeper", "timeline.store=memory", "brain.memory=:memory:"]
 
@@ -181,6 +184,7 @@ def test_a_tool_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The README's example, as it stands, is loaded from the working directory, asked for, run, and its result said."""
     source = _example("class Dice")
     (tmp_path / "dice.py").write_text(source)
+    share_cache(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     words = shlex.split(source.splitlines()[0].partition("then: ")[2].partition(", and say")[0])
@@ -212,6 +216,7 @@ def test_an_agent_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     came of it; what it writes is asked about first."""
     source = _example("agent.serve()")
     (tmp_path / "garden.py").write_text(source)
+    share_cache(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     said = source.splitlines()[0].split('"')[-2]

@@ -18,6 +18,7 @@ from agent.transport.audio_file import Audio
 from agent.transport.file_plan import AfterReply, NextRule, Overlap, Utterance
 from agent.transport.files import run_files
 from tests.fixtures.loopback import Loudspeaker
+from tests.fixtures.server import share_cache
 from tests.fixtures.speech import speak
 
 
@@ -25,12 +26,13 @@ def said(text: str, when: NextRule) -> Utterance:
     return Utterance(Path(text), when, Audio(speak(text), speak(text, rate=48_000)))
 
 
-def talk(plan: Sequence[Utterance], gain_db: float, delay_ms: int, cache: Path) -> list[Event]:
+def talk(plan: Sequence[Utterance], gain_db: float, delay_ms: int, folder: Path) -> list[Event]:
     """Everything that happened."""
+    share_cache(folder)
 
     async def main() -> list[Event]:
         settings = for_files(load(None, {}))
-        async with App(settings, cache=cache) as app:
+        async with App(settings, cache=folder / ".cache") as app:
             session = (await app.run(Session("s", app.engines, app.store, app.clock, settings))).session
             await run_files(Loudspeaker(session, gain_db, delay_ms), app.clock, plan)
             await app.close("s", "over")
