@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from agent.errors import SessionGone, TokenRefused, WireError
-from agent.owners import LOCAL
+from agent.owners import LOCAL, NOBODY
 from agent.transport.notices import Hello, Resume
 from agent.transport.port import Call, Sessions
 from agent.transport.session_token import FOREIGN, Grant, TokenKey
@@ -35,6 +35,8 @@ from agent.transport.user_agent import name_of
 
 TOKEN, SEEN, DEVICE_ID, SOUND = "Session-Token", "Session-Seen", "Device-Id", "Device-Sound"
 USER_AGENT = "User-Agent"
+
+UNSHOWN = "a new conversation needs an owner's token, and another one its Session-Token, over a WebSocket in the query"
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _SOUND = {"both": (True, True), "microphone": (True, False), "speaker": (False, True), "none": (False, False)}
@@ -102,7 +104,7 @@ class Arrival:
 
 def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float, owner: str = LOCAL) -> Wish:
     """From headers or a query. Raises `TokenRefused`, also for another owner's session token that was not minted for
-    somebody else, and `WireError`."""
+    somebody else and for a guest who shows none here, and `WireError`."""
     token, seen, device_id = (
         given.get(name, "") or given.get(name.lower().replace("-", "_"), "") for name in (TOKEN, SEEN, DEVICE_ID)
     )
@@ -112,6 +114,8 @@ def wish_of(given: Mapping[str, str], key: TokenKey, now_s: float, owner: str = 
     form = _SEEN.fullmatch(seen or "0:0")
     if form is None:
         raise WireError("Session-Seen must be EPOCH:SEQ, like 0:17")
+    if not token and owner == NOBODY:
+        raise TokenRefused(UNSHOWN)
     if not token:
         return Wish(device_id=device_id, traits=traits, owner=owner)
     grant = key.check(token, now_s)

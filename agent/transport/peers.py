@@ -100,15 +100,19 @@ class PeerTable:
         found = (peer.playout_jitter(last_us) for peer in self._peers.values())
         return [jitter for jitter in found if jitter is not None]
 
-    def full(self, session_id: str, device_id: str) -> str:
-        """Why a session has no room for this device; empty where it has."""
-        here = (peer.device.device_id for peer in self._peers.values() if peer.session_id == session_id)
-        if sum(device != device_id for device in here) < self._max_devices:
+    def full(self, session_id: str, device_id: str, *, guest: bool) -> str:
+        """Why a session has no room for this device; empty where it has. Guests, whom links let in, have half of the
+        room, so that they keep nobody out whose conversation it is."""
+        here = [peer.device for peer in self._peers.values() if peer.session_id == session_id]
+        others = [device for device in here if device.device_id != device_id]
+        for_guests = max(self._max_devices // 2, 1)
+        if guest and sum(device.grant.minted for device in others) >= for_guests:
+            said, limit = " by links, which have half of the room", for_guests
+        elif len(others) >= self._max_devices:
+            said, limit = ", which is the limit", self._max_devices
+        else:
             return ""
-        return (
-            f"{self._max_devices} devices are connected to this conversation, which is the limit; "
-            "close one of them, or raise limits.devices"
-        )
+        return f"{limit} devices are connected to this conversation{said}; close one of them, or raise limits.devices"
 
     def device(self, session_id: str, device_id: str) -> Device | None:
         """A device that is connected to a session, by the connection that counts."""
@@ -159,7 +163,7 @@ class PeerTable:
     @asynccontextmanager
     async def present(self, peer: Peer) -> AsyncIterator[None]:
         """Keep a peer that another task runs in the table. One that others were quicker than is told to leave."""
-        full = self.full(peer.session_id, peer.device.device_id)
+        full = self.full(peer.session_id, peer.device.device_id, guest=peer.device.grant.minted)
         self._peers[peer.connection_id] = peer
         ended = self._ended[peer.connection_id] = asyncio.Event()
         if self._closing or full:

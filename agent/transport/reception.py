@@ -68,7 +68,8 @@ class Reception:
 
     def _find_room(self, wish: Wish) -> None:
         self.peers.admit()
-        if wish.grant is not None and (full := self.peers.full(wish.session_id, wish.device_id)):
+        grant = wish.grant
+        if grant and (full := self.peers.full(grant.session_id, wish.device_id, guest=grant.minted)):
             raise LimitReached(full)
 
     def _received(self, arrival: Arrival, owner: str) -> Arrival:

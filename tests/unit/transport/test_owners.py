@@ -1,12 +1,13 @@
 """Owners over the network: what one may do to a call of another, which is nothing, whatever they hold."""
 
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 import websockets
 
 from agent.conversation.events import DeviceJoined
-from agent.settings import Server, Settings
+from agent.settings import Limits, Server, Settings
 from tests.unit.transport.serving import reading, served
 
 TOKENS = {"anna": "the-token-of-anna", "ben": "the-token-of-ben"}
@@ -22,10 +23,10 @@ def told(response):
     return response.status_code, response.json()
 
 
-def socket(client, owner="", **query):
+def socket(client, owner="", headers=None, **query):
     given = query | ({"token": TOKENS[owner]} if owner else {})
     url = str(client.base_url).replace("http", "ws", 1) + "ws?" + "&".join(f"{k}={v}" for k, v in given.items())
-    return websockets.connect(url, proxy=None)
+    return websockets.connect(url, proxy=None, additional_headers=headers)
 
 
 async def hello_of(connected):
@@ -148,3 +149,43 @@ def test_a_guest_with_another_owners_token_acts_in_that_one_session_as_a_guest(f
         assert sessions.opened == 1, "no conversation is begun instead, least of all in anna's name"
 
     served(body, sessions, SETTINGS)
+
+
+def test_a_link_shown_to_the_gate_alone_begins_nothing(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(client, app):
+        hello = await begun(client, "anna")
+        link = await invited(client, hello, "anna", "watch")
+        async with socket(client, headers={"Session-Token": link}) as connected:
+            assert json.loads(await connected.recv())["payload"]["code"] == "session.token"
+        for path in ("/sessions?session_token=&", "/calls?", "/offer?"):
+            asked = f"{path}session_token={link}&session_token="
+            refused = await client.post(asked, content='{"sdp": "v=0"}', headers={"Content-Type": "application/sdp"})
+            assert told(refused)[1]["error"]["code"] == "session.token", path
+        assert sessions.opened == 1
+
+    served(body, sessions, SETTINGS)
+
+
+def test_who_came_by_links_leaves_room_for_whose_conversation_it_is(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(client, app):
+        hello = await begun(client, "anna")
+        link, own = await invited(client, hello, "anna", "watch"), {"Session-Token": hello["token"]}
+        async with AsyncExitStack() as stack:
+            for number in range(2):
+                guest = reading(client, hello["events"], Session_Token=link, Device_Id=f"guest-{number:04}")
+                await stack.enter_async_context(guest)
+            full = await client.get(hello["events"], headers={"Session-Token": link, "Device-Id": "guest-0002"})
+            assert told(full)[1]["error"]["code"] == "limit"
+            again = reading(client, hello["events"], Session_Token=link, Device_Id="guest-0001")
+            await stack.enter_async_context(again)
+            for number in range(2):
+                hers = reading(client, hello["events"], **by("anna"), **own, Device_Id=f"anna-{number:04}")
+                await stack.enter_async_context(hers)
+            third = await client.get(hello["events"], headers=by("anna", **own, **{"Device-Id": "anna-0002"}))
+            assert told(third)[1]["error"]["code"] == "limit"
+
+    served(body, sessions, SETTINGS.model_copy(update={"limits": Limits(devices=4)}))
