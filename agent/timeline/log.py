@@ -23,7 +23,12 @@ from agent.timeline.store import Store
 
 RETRY_S = 0.2
 BATCH_ENTRIES = 500
+READ_AT_ONCE = 100
+"""Entries that a reader is given at one go, a few milliseconds' worth: other calls' audio is due every 20."""
 COMMANDS_KEPT = 1_000
+"""Ids of commands that outlive what is forgotten."""
+COMMANDS_KNOWN = 100_000
+"""Ids of commands in memory: at 50 a second those of more than half an hour, of people's some weeks."""
 
 
 class Timeline:
@@ -51,8 +56,8 @@ class Timeline:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closed = False
         self._forgotten_seq = 0
-        self._forgotten_ids: dict[str, None] = {}
-        """Of commands that were forgotten: one that is sent again is still known."""
+        self._commands: dict[str, None] = {}
+        """Ids of clients' commands, the latest last: one that is sent again is known though its entry is not here."""
         self._changes: list[tuple[int, int]] = []
         """The epoch and the seq of each `owner.changed`."""
 
@@ -92,7 +97,11 @@ class Timeline:
         if isinstance(entry.event, OwnerChanged):
             self._changes.append((entry.event.epoch, entry.seq))
         if isinstance(entry.event, SessionForgotten):
-            self._forgotten_ids = dict.fromkeys(entry.event.commands)
+            self._commands |= dict.fromkeys(entry.event.commands)
+        if isinstance(entry.event, ClientCommand):
+            self._commands[entry.event.event_id] = None
+            while len(self._commands) > COMMANDS_KNOWN:
+                del self._commands[next(iter(self._commands))]
         self._window.append(entry)
         self._by_id[entry.event.event_id] = entry
         while len(self._window) > self._kept:
@@ -172,13 +181,12 @@ class Timeline:
         return self._by_id.get(event_id)
 
     def has(self, event_id: str) -> bool:
-        """Whether an event of this id was recorded, as far as memory goes back."""
-        return event_id in self._by_id or event_id in self._forgotten_ids
+        """Whether an event of this id was recorded, as far as memory goes back: furthest for commands."""
+        return event_id in self._by_id or event_id in self._commands
 
     def commands(self) -> tuple[str, ...]:
         """The ids of the latest commands of clients, at most `COMMANDS_KEPT`, also of those that were forgotten."""
-        ids = [*self._forgotten_ids, *(e.event.event_id for e in self._window if isinstance(e.event, ClientCommand))]
-        return tuple(ids[-COMMANDS_KEPT:])
+        return tuple(self._commands)[-COMMANDS_KEPT:]
 
     def window(self) -> list[Entry]:
         """What is in memory, in order."""
@@ -200,6 +208,7 @@ class Timeline:
                     if entry.seq > self._forgotten_seq:
                         yield entry
                         cursor = entry.seq
+                        await _breathe(cursor)
             while True:
                 news.clear()
                 while (cursor := max(cursor, self._forgotten_seq)) < self.last_seq:
@@ -208,6 +217,7 @@ class Timeline:
                     entry = self._window[cursor + 1 - self._first_seq]
                     cursor = entry.seq
                     yield entry
+                    await _breathe(cursor)
                 if self._closed:
                     return
                 await news.wait()
@@ -228,3 +238,9 @@ class Timeline:
     @property
     def _first_seq(self) -> int:
         return self.last_seq - len(self._window) + 1
+
+
+async def _breathe(seq: int) -> None:
+    """Let others have their turn: a reader whose every entry is taken at once never waits otherwise."""
+    if seq % READ_AT_ONCE == 0:
+        await asyncio.sleep(0)

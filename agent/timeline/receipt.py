@@ -15,8 +15,8 @@ DURABLE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`seq`: its place, None once that is forgotten. `code` and `message`: why it changed nothing, empty where it
-    did."""
+    """`seq`: its place, None once that is forgotten or has left memory. `code` and `message`: why it changed nothing,
+    empty where it did."""
 
     seq: int | None
     code: str = ""
@@ -34,7 +34,7 @@ async def receipt(timeline: Timeline, event_id: str) -> Receipt:
             await timeline.durable(entry.seq if entry else timeline.last_seq)
     except TimeoutError as error:
         raise Indeterminate(f"command {event_id} may be lost yet: send it again, under the same event_id") from error
-    if entry is None:  # what was said up to now is forgotten, and it with that
+    if entry is None:  # what was said up to then is forgotten, or so long ago that memory has only the id
         return Receipt(None)
     number = 1
     said = entry.event

@@ -11,30 +11,10 @@ from agent.app import App
 from agent.clock import run_virtual
 from agent.settings import Settings
 from agent.transport.http import create_app
+from tests.fixtures.light import lighten
 
 
-class Silent:
-    """A recogniser for conversations in which nobody speaks."""
-
-    name = "silent"
-
-    async def start(self):
-        pass
-
-    async def open(self, on_partial, on_error):
-        return self
-
-    def reset(self):
-        pass
-
-    def push(self, pcm):
-        pass
-
-    async def close(self):
-        pass
-
-
-def settings(folder):
+def settings(folder, **tables):
     own = ["home = Ada <ada@example.org>"]
     return Settings.model_validate(
         {
@@ -42,6 +22,7 @@ def settings(folder):
             "timeline": {"path": folder / "timeline.sqlite3"},
             "mail": {"own": own, "contacts": ["anna = Anna <anna@example.org>"], "outbox": str(folder / "outbox")},
             "sessions": {"linger_s": 60},
+            **tables,
         }
     )
 
@@ -57,10 +38,11 @@ async def client_of(app):
 
 @pytest.fixture
 def virtually(tmp_path, monkeypatch):
-    def run(body):
+    lighten(monkeypatch)
+
+    def run(body, **tables):
         async def main():
-            monkeypatch.setattr("agent.app.PocketsphinxAsr", lambda table, known, clock, cache: Silent())
-            async with App(settings(tmp_path)) as app, client_of(app) as client:
+            async with App(settings(tmp_path, **tables)) as app, client_of(app) as client:
                 await body(app, client)
 
         run_virtual(main())
@@ -100,6 +82,26 @@ def test_a_command_is_done_once_however_often_it_comes(virtually):
         assert stored == ["command-0001"], "what is acknowledged is stored"
 
     virtually(body)
+
+
+def test_an_id_of_long_ago_is_done_once_and_breaks_nothing(virtually):
+    async def body(app, client):
+        hello, own = await begun(client)
+        asked, other = command(1, text="what is seven times eight"), command(1, text="what is two plus two")
+        await client.post(hello["commands"], content=asked, headers=own)
+        for number in range(2, 60):  # nothing to confirm: each is an entry, and another one that says so
+            nothing = command(number, "control.confirm", action_id="none", accept=True)
+            assert (await client.post(hello["commands"], content=nothing, headers=own)).status_code == 409
+            await asyncio.sleep(0.1)
+        assert not of_type(app, hello, "text.input"), "it has left memory"
+        for again in (asked, other):
+            answer = await client.post(hello["commands"], content=again, headers=own)
+            assert answer.json() == {"event_id": "command-0001"}
+        await asyncio.sleep(5)
+        assert app.sessions[hello["session_id"]].open
+        assert not of_type(app, hello, "text.input")
+
+    virtually(body, limits={"memory_events": 100})
 
 
 def test_a_command_takes_up_a_session_that_rests(virtually):

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from agent.clock import VIRTUAL_EPOCH, Clock, run_virtual
-from agent.conversation.events import Fault
+from agent.conversation.events import Fault, TextInput
 from agent.errors import Fenced, HeldByOther, Indeterminate, Unavailable
-from agent.timeline.log import Timeline
+from agent.timeline.log import READ_AT_ONCE, Timeline
 from agent.timeline.memory import MemoryStore
 
 
@@ -105,5 +105,72 @@ def test_what_a_reader_saw_of_an_earlier_owner_continues_as_far_as_it_was_stored
         assert [last.continues(3, seq) for seq in (5, 6, 8, 9)] == [True, True, True, False]
         assert last.continues(0, 0), "a page that has nothing"
         assert not last.continues(4, 1), "of an owner that there was not yet"
+
+    run_virtual(main())
+
+
+def test_a_command_is_known_by_its_id_when_its_entry_has_left_memory():
+    async def main():
+        store = MemoryStore(clock=Clock())
+        timeline = await held(store)
+        command = TextInput(event_id="command-0001", source="device:d", text="hello")
+        timeline.record(command, now_us=1, turn_id="", parent_event_id="")
+        writing = asyncio.create_task(timeline.write())
+        for _ in range(2):
+            record(timeline, 75)
+            await timeline.durable(timeline.last_seq)
+        assert timeline.get("command-0001") is None
+        assert timeline.has("command-0001")
+        assert not timeline.has("e2"), "of what is no command nobody sends another one"
+        timeline.close()
+        await writing
+        assert (await held(store)).has("command-0001"), "by the next owner, too"
+        assert timeline.commands() == ("command-0001",)
+
+    run_virtual(main())
+
+
+def test_the_ids_of_commands_are_bounded(monkeypatch):
+    monkeypatch.setattr("agent.timeline.log.COMMANDS_KNOWN", 10)
+
+    async def main():
+        timeline = await held(MemoryStore(clock=Clock()))
+        for number in range(50):
+            command = TextInput(event_id=f"command-{number}", source="device:d", text="hello")
+            timeline.record(command, now_us=number, turn_id="", parent_event_id="")
+        assert timeline.commands() == tuple(f"command-{number}" for number in range(40, 50))
+
+    run_virtual(main())
+
+
+def test_who_reads_all_at_once_lets_others_have_their_turn():
+    async def main():
+        timeline = Timeline("s", VIRTUAL_EPOCH, MemoryStore(clock=Clock()), 1_000)
+        writing = asyncio.create_task(timeline.write())
+        record(timeline, 900)
+        await timeline.durable(900)
+        record(timeline, 900)
+        turns = 0
+
+        async def others():
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        async with asyncio.TaskGroup() as tasks:
+            going_on = tasks.create_task(others())
+            seen = 0
+            async for entry in timeline.follow():
+                if entry.seq % 900 == 1:
+                    before = turns
+                if entry.seq % 900 == 899:
+                    assert turns - before >= 700 // READ_AT_ONCE, f"up to entry {entry.seq}"
+                seen += 1
+                if seen == 1_800:
+                    break
+            going_on.cancel()
+        timeline.close()
+        await writing
 
     run_virtual(main())

@@ -80,6 +80,30 @@ def test_its_entries_and_its_audio(ask: Callable[..., None]) -> None:
     ask(body)
 
 
+def test_a_long_one_is_written_out_while_others_go_on(
+    ask: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "ENTRIES", ENTRIES * 100)
+
+    async def body(client: httpx.AsyncClient) -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0.001)
+                turns += 1
+
+        async with asyncio.TaskGroup() as tasks:
+            going_on = tasks.create_task(others())
+            found = await client.get("/sessions/s1/recorded", headers=token())
+            going_on.cancel()
+        assert turns >= 10
+        assert len(found.json()["entries"]) == len(ENTRIES)
+
+    ask(body)
+
+
 def test_who_has_no_token_of_it_learns_nothing(ask: Callable[..., None]) -> None:
     async def body(client: httpx.AsyncClient) -> None:
         for path in ("/sessions/s1/recorded", "/sessions/s1/recorded/1500"):
