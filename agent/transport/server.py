@@ -92,6 +92,7 @@ async def serve(
             proxy_headers=False,
             server_header=False,
             lifespan="on",
+            http="h11",  # the other one takes headers without end
             ws="websockets-sansio",
             ws_max_size=max(message_bytes, MAX_AUDIO_BYTES) + 1_024,
             timeout_graceful_shutdown=GRACE_S,

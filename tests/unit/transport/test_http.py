@@ -297,6 +297,27 @@ def test_nothing_waits_in_this_machine_for_an_acknowledgement():
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def test_headers_without_end_end_the_connection(fakes):
+    async def main():
+        ready = asyncio.get_running_loop().create_future()
+        app = create_app(fakes.Sessions(), Settings())
+        serving = asyncio.ensure_future(serve(app, Server(port=0), ready.set_result))
+        port = int((await ready).rstrip("/").rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
+                writer.write(b"x" * 65_536)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+    asyncio.run(asyncio.wait_for(main(), 15))
+
+
 def test_serving_says_goodbye_when_it_is_stopped(fakes):
     sessions = fakes.Sessions()
 
