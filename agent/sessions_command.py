@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.clock import utc_now
 from agent.errors import HeldByOther, StoreError, ToolError
@@ -53,7 +54,7 @@ async def list_sessions(
                 f"{timedelta(seconds=round(audio_s))}" if audio_s else "–",
                 "held" if one.held(utc_now()) else "",
                 *([one.user] if several else []),
-                _shortened(await first_words(store, one)),
+                Text(_shortened(await first_words(store, one))),
             )
     of_whom = f" of {owner}" if owner else ""
     console.print(table if stored else f"No session{of_whom} is stored in {settings.timeline.path}.")

@@ -87,7 +87,8 @@ def show_differences(console: Console, differences: Sequence[Difference], facts:
         return
     console.print(f"[red]Replayed {facts} facts: {len(differences)} decisions differ.[/red]")
     for difference in differences[:20]:
-        console.print(f"  at fact {difference.seq}: stored {difference.stored}, decided {difference.decided}")
+        told = f"  at fact {difference.seq}: stored {difference.stored}, decided {difference.decided}"
+        console.print(told, markup=False)
 
 
 @dataclass(frozen=True, slots=True)

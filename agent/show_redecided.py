@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.conversation.decisions import Decision
 from agent.conversation.events import Json
@@ -70,7 +71,7 @@ def redecided_json(found: Redecided) -> dict[str, Json]:
 def _table(rows: Mapping[Key, tuple[Outcome | None, Outcome | None]]) -> Table:
     table = Table("at", "what", "stored", "", "with it", box=None, pad_edge=False)
     for (at_us, kind), (before, after) in rows.items():
-        table.add_row(f"{at_us / 1e6:.3f} s", kind, _text(before), "→", _text(after))
+        table.add_row(f"{at_us / 1e6:.3f} s", kind, Text(_text(before)), "→", Text(_text(after)))
     return table
 
 

@@ -10,6 +10,7 @@ later, and a text does not break into it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
@@ -40,6 +41,8 @@ from agent.timeline.entry import Entry
 from agent.transport.session_token import Scope
 
 HEARTBEAT = "heartbeat"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What nobody types and a terminal obeys."""
 EVENT_ID = r"^[A-Za-z0-9-]{8,64}$"
 
 CHANGEABLE: frozenset[str] = frozenset(
@@ -235,7 +238,7 @@ def _first(error: ValidationError) -> str:
 
 def _text(command: Command, source: str, limits: Limits) -> Event:
     message = _Text.model_validate(command.payload)
-    text = message.text.strip()
+    text = _CONTROLS.sub(" ", message.text).strip()
     if not text:
         raise WireError("text.input: the text is empty")
     if len(text) > limits.text_chars:

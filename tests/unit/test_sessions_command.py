@@ -86,6 +86,23 @@ def test_they_are_listed_with_what_was_said_first_and_their_audio() -> None:
     assert re.search(r"^def456 .* – what time", shown, re.M)
 
 
+def test_what_was_said_is_shown_as_it_was_typed_whatever_it_looks_like() -> None:
+    said = "[/red] what is [bold]this"
+    lines_of = [
+        json.dumps(json.loads(line) | {"session_id": "abc123"}).replace("what time is it in tokyo", said)
+        for line in (FIXTURES / "timeline_answer.jsonl").read_text().splitlines()
+    ]
+
+    async def work(store: SqliteStore) -> None:
+        await store.append([loads(line) for line in lines_of])
+
+    stored(work)
+    assert said in run("sessions").stdout
+    for arguments in ((), ("--turns",), ("--set", "endpointing.floor_ms=450")):
+        shown = run("replay", "abc123", *arguments)
+        assert said in shown.stdout, shown.output
+
+
 def test_ids_can_be_copied_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     keep("0123456789abcdef01234567")

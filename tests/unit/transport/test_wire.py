@@ -118,6 +118,12 @@ def test_the_bucket_lets_a_burst_through_and_then_the_rate():
     assert [bucket.take(10_000_000) for _ in range(51)].count(True) == 50
 
 
+def test_what_a_terminal_would_obey_is_no_text():
+    typed = {"event_id": ID, "type": "text.input", "payload": {"text": "\x1b]0;title\x07one\ttwo\nthree\x9b1m ü 👩‍💻"}}
+    event = wire.to_event(wire.parse_command(json.dumps(typed), LIMITS), "d1", "webrtc", LIMITS)
+    assert event.text == "]0;title one\ttwo\nthree 1m ü 👩‍💻"
+
+
 def test_a_page_cannot_name_an_engine():
     assert "vad.engine" not in wire.CHANGEABLE
     assert {"vad.onset_ms", "endpointing.floor_ms", "interruption.mode", "browser.vad", "tts.speed"} <= wire.CHANGEABLE
