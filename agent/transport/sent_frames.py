@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from agent.conversation.events import Played
+from agent.transport.port import Call
+
 KEPT_FRAMES = 1_000
 """Twenty seconds: a device that plays what was sent longer ago is not listening to this call."""
 FRAME_SAMPLES = 960
@@ -40,3 +43,13 @@ class SentFrames:
             return None
         reply_id, sample = self._begun[last]
         return reply_id, sample + FRAME_SAMPLES
+
+
+def lost_at(call: Call, sent: tuple[str, int] | None) -> Played | None:
+    """How far the reply under way can have been audible at a device that was lost when the last it had got was `sent`:
+    a reply and a sample, None for nothing. None while no reply is under way there."""
+    position = call.position()
+    if position is None:
+        return None
+    reply_id, sample = sent or ("", 0)
+    return Played(reply_id, sample) if reply_id == position[0] else Played(position[0], 0)

@@ -36,6 +36,7 @@ from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, PeerTable, goodby
 from agent.transport.port import Sessions
 from agent.transport.receive_buffer import ReceiveCounts
 from agent.transport.sdp import clean_offer, finish_answer
+from agent.transport.sent_frames import lost_at
 
 OUTPUT_LATENCY_MS = 60
 """From a frame leaving here to its being audible in a browser: network buffer and sound card."""
@@ -237,11 +238,10 @@ class WebRtcPeer:
     def _last_audible(self) -> Played | None:
         """How far the reply under way can have been audible when something came from the device last; None while that
         is not long ago."""
-        position, silent_us = self._call.position(), self._clock.now_us() - self._sign_us
-        if position is None or silent_us < (LOST_AUDIO_US if self.device.microphone else LOST_US):
+        silent_us = self._clock.now_us() - self._sign_us
+        if silent_us < (LOST_AUDIO_US if self.device.microphone else LOST_US):
             return None
-        reply_id, sample = self._track.sent_before(silent_us) or ("", 0)
-        return Played(reply_id, sample) if reply_id == position[0] else Played(position[0], 0)
+        return lost_at(self._call, self._track.sent_before(silent_us))
 
     @property
     def _sign_us(self) -> int:

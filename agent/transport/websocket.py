@@ -19,6 +19,7 @@ from collections.abc import Coroutine, Sequence
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from agent.conversation.events import Played
 from agent.errors import AgentError, LimitReached, ScopeNeeded, WireError
 from agent.settings import Settings
 from agent.transport import wire
@@ -31,6 +32,7 @@ from agent.transport.notices import Hello
 from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, TOO_SLOW, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
+from agent.transport.sent_frames import SentFrames, lost_at
 
 OUTPUT_LATENCY_MS = 120
 """From a frame leaving here to its being audible in a page: its buffer rides out TCP's delays."""
@@ -43,6 +45,8 @@ HUNG_UP = "hang up"
 """Why a client closes the socket (with code 1000) for good; whatever else ends it, the session waits."""
 SEND_S = 5.0
 CHECK_S = 1.0
+LOST_US = 4_000_000
+"""A device that sends heartbeats and from which nothing comes for so long has lost its connection."""
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,9 @@ class WebSocketPeer:
         self._limits = settings.limits
         self._clock = clock
         self._frames = FrameClock(clock)
+        self._sent = SentFrames()
+        self._pts = self._pts_us = 0
+        """Of the frame that was sent last, in samples, and when that was."""
         self._audio = wire.TokenBucket(MAX_AUDIO_PER_S, MAX_AUDIO_BURST)
         self._sending = asyncio.Lock()
         self._leaving = Leaving()
@@ -74,6 +81,9 @@ class WebSocketPeer:
         self._leaving.begin(reason, for_good=for_good and self.device.talks)
 
     def give_way(self) -> None:
+        """The device is here over another connection. If this one was lost, what it said meanwhile was not heard."""
+        if (played := self._last_audible()) is not None:
+            self.device.leave(REPLACED, played)
         self.device.fence()
         self.leave(REPLACED)
 
@@ -108,7 +118,15 @@ class WebSocketPeer:
 
     def exit(self, reason: str, *, for_good: bool) -> None:
         """It is not any more."""
-        self.device.leave(reason)
+        self.device.leave(reason, self._last_audible())
+
+    def _last_audible(self) -> Played | None:
+        """How far the reply under way can have been audible when something came from the device last; None while that
+        is not long ago, and where silence means nothing."""
+        heard_us = self.device.heard_us
+        if self._clock.now_us() - heard_us < LOST_US or not self.device.beats:
+            return None
+        return lost_at(self._call, self._sent.at(self._pts - (self._pts_us - heard_us) * PLAYOUT_RATE // 1_000_000))
 
     def work(self) -> Sequence[Coroutine[None, None, None]]:
         """What goes on while it is."""
@@ -172,8 +190,10 @@ class WebSocketPeer:
     async def _play(self) -> None:
         silence = bytes(2 * FRAME_SAMPLES)
         while self.open:
-            await self._frames.tick()
-            frame = self._call.next_frame()
+            self._pts, self._pts_us = await self._frames.tick() * FRAME_SAMPLES, self._clock.now_us()
+            position, frame = self._call.position(), self._call.next_frame()
+            if position is not None and frame is not None:
+                self._sent.sent(self._pts, *position)
             await self.send(silence if frame is None else frame.astype("<i2").tobytes())
 
     async def _send_timeline(self) -> None:

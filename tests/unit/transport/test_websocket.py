@@ -176,6 +176,35 @@ def test_a_reader_who_does_not_read_is_let_go_and_stalls_nobody(fakes, monkeypat
     run(body, sessions)
 
 
+def test_what_was_sent_behind_the_last_sign_of_life_was_not_heard(fakes, monkeypatch):
+    monkeypatch.setattr(websocket, "LOST_US", 300_000)
+    monkeypatch.setattr(websocket, "CHECK_S", 3_600)
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        clock = app.state.peers.clock
+        async with connected(url) as ear:
+            await fakes.until(lambda: ear.frames)
+            [peer] = app.state.peers._peers.values()
+            call = sessions.calls[peer.session_id]
+            call.place = lambda: ("r1", clock.now_us() * 48 // 1_000)
+            call.playing, begun = True, call.frames
+            await fakes.until(lambda: call.frames > begun + 60)
+            assert peer._last_audible() is None, "it never said that it would be heard of"
+            await ear.socket.send(fakes.command("heartbeat"))
+            await fakes.until(lambda: peer.device.beats)
+            assert peer._last_audible() is None, "it was here just now"
+            peer.device.heard_us = clock.now_us() - 500_000
+            played = peer._last_audible()
+            assert played.reply_id == "r1"
+            assert 400 <= clock.now_us() / 1_000 - played.sample / 48 <= 700
+            peer.give_way()
+            await fakes.until(lambda: isinstance(call.posted[-1], DeviceLeft))
+            assert call.posted[-1].played.reply_id == "r1"
+
+    run(body, sessions)
+
+
 def test_silence_of_the_device_and_goodbye(fakes):
     sessions = fakes.Sessions()
 
