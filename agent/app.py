@@ -42,7 +42,7 @@ from agent.errors import (
 from agent.hearing.asr_pocketsphinx import PocketsphinxAsr
 from agent.hearing.port import Asr, Vad
 from agent.hearing.vad_webrtc import WebRtcVad
-from agent.owners import LOCAL, NOBODY, owner_tokens
+from agent.owners import LOCAL, NOBODY, no_place, owner_tokens
 from agent.parts import Parts, engine_of, find_modules_here
 from agent.recordings import Recordings
 from agent.retention import retain
@@ -108,8 +108,8 @@ class App:
         """Of the sessions that nobody is left in, the one that has waited longest first."""
         self._broke_off: deque[str] = deque(maxlen=64)
         """Sessions that an error stopped, the last one last."""
-        self._coming: set[str] = set()
-        """Sessions that have a place kept for them."""
+        self._coming: dict[str, str] = {}
+        """Sessions that have a place kept for them, and whose they are."""
         self._joining = asyncio.Lock()
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -278,7 +278,7 @@ class App:
         """A new session of this owner, its loops running. Raises `LimitReached` when there are too many,
         `StoreError`."""
         session_id = session_id or secrets.token_hex(12)
-        async with self._room(session_id):
+        async with self._room(session_id, owner):
             return await self._begin(session_id, [], owner)
 
     async def join(self, session_id: str, owner: str = LOCAL, *, wakes: bool = True) -> Seat:
@@ -317,7 +317,7 @@ class App:
             raise SessionGone("this conversation was ended")  # without a trace of who asked for it
         if not wakes:
             raise SessionRests("nobody is in this conversation: it can be watched again once somebody is")
-        async with self._room(session_id):
+        async with self._room(session_id, owner):
             return await self._begin(session_id, stored, owner)
 
     async def summaries(self, owner: str, limit: int) -> list[Summary]:
@@ -374,26 +374,25 @@ class App:
         await self.rest(session_id)
 
     @asynccontextmanager
-    async def _room(self, session_id: str) -> AsyncIterator[None]:
-        """A place for a session until it runs. Sessions that nobody is left in make way. Raises `LimitReached`."""
-        limit = self.settings.limits.sessions
-        while self._taken() >= limit and self._lingering:
-            waiting = next(iter(self._lingering))
+    async def _room(self, session_id: str, owner: str) -> AsyncIterator[None]:
+        """A place for a session until it runs. Sessions that nobody is left in make way, the owner's own before those
+        of others. Raises `LimitReached`."""
+        while (full := self._full(owner)) and self._lingering:
+            own = (waiting for waiting in self._lingering if self.sessions[waiting].owner == owner)
+            waiting = next(own, next(iter(self._lingering)))
             self._lingering.pop(waiting).cancel()
             await self.rest(waiting)
-        if self._taken() >= limit:
-            raise LimitReached(
-                f"{self._taken()} sessions are open, which is the limit; try again when one has ended, "
-                "or raise limits.sessions"
-            )
-        self._coming.add(session_id)
+        if full:
+            raise LimitReached(full)
+        self._coming[session_id] = owner
         try:
             yield
         finally:
-            self._coming.discard(session_id)
+            self._coming.pop(session_id, None)
 
-    def _taken(self) -> int:
-        return len(self.sessions.keys() | self._coming)
+    def _full(self, owner: str) -> str:
+        open_ = {session_id: session.owner for session_id, session in self.sessions.items()} | self._coming
+        return no_place(self.settings.limits.sessions, list(open_.values()), owner, self.owners)
 
     async def run(self, session: Session) -> Seat:
         """Own a session until it ends; its first seat, once its loops run."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agent.errors import SettingsError
@@ -55,6 +55,18 @@ def owner_of(offered: Iterable[str], tokens: Mapping[str, str]) -> str:
     given = [one.encode(errors="replace") for one in offered]
     found = [name for name, token in tokens.items() for one in given if hmac.compare_digest(one, token.encode())]
     return found[0] if found else NOBODY
+
+
+def no_place(limit: int, open_: Sequence[str], owner: str, owners: Collection[str]) -> str:
+    """Why no further session of `owner` may run; empty where one may. `open_`: whose those that run are, one each.
+
+    Who has one already leaves a place for each of the `owners` who has none.
+    """
+    kept = len({*owners} - {*open_, owner}) if owner in open_ else 0
+    if len(open_) + kept < limit:
+        return ""
+    others = ", and what is left is for other owners" if len(open_) < limit else ", which is the limit"
+    return f"{len(open_)} sessions are open{others}; try again when one has ended, or raise limits.sessions"
 
 
 def own_file(path: Path, owner: str) -> Path:

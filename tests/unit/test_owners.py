@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.app import App
-from agent.errors import SessionGone
+from agent.errors import LimitReached, SessionGone
+from agent.settings import Limits
 from agent.thinking.port import ToolContext, UserContext
 from agent.timeline.sqlite import SqliteStore
 from tests.fixtures.owners import TOKENS, WORD, begun, joins, leaves, play, says, types, virtually
@@ -186,3 +187,22 @@ def test_what_was_there_before_there_were_owners_is_locals(virtually: Callable[.
         assert WORD in await says(again, "read my notes")
 
     virtually(after)
+
+
+def test_who_has_a_conversation_leaves_a_place_for_each_who_has_none(virtually: Callable[..., None]) -> None:
+    async def body(app: App) -> None:
+        app.settings = app.settings.model_copy(update={"limits": Limits(sessions=4)})
+        annas = [await begun(app, "anna") for _ in range(2)]
+        with pytest.raises(LimitReached, match="for other owners"):
+            await app.open(owner="anna")
+        ben = await begun(app, "ben")
+        await leaves(app, ben)
+        await leaves(app, annas[0])
+        await begun(app, "anna")
+        assert set(app.sessions) >= {ben.session_id, annas[1].session_id}, "hers made way, and not his"
+        joins(await app.join(ben.session_id, "ben"))
+        await begun(app, "local")
+        with pytest.raises(LimitReached, match="which is the limit"):
+            await begun(app, "local")
+
+    virtually(body)
