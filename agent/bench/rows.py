@@ -280,7 +280,9 @@ def speech_rows(costs: Sequence[SpeechCost]) -> list[Row]:
             continue
         parts = [f"first audio after {cost.first_ms:.1f} ms", f"{cost.real_time_share:.3f} of real time"]
         parts += [f"{cost.cpu_share:.3f} s of CPU for a second of speech"] if cost.cpu_share is not None else []
+        parts += [f"a playout's clock meanwhile {cost.jitter.p99_ms:.1f} ms late (p99)"] if cost.jitter else []
         data: dict[str, Json] = {"first_ms": cost.first_ms, "cpu_share": cost.cpu_share}
+        data |= {"clock_p99_ms": cost.jitter.p99_ms} if cost.jitter else {}
         rows_.append(Row(f"speech, {cost.engine}", "", "; ".join(parts), 1, how, data=data))
     return rows_
 

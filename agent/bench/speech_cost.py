@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from agent.app import App
 from agent.auto import applied, available, present
 from agent.bench.machine import cpu_s
+from agent.bench.media_clock import media_clock
 from agent.clock import Clock
 from agent.errors import TtsError
 from agent.settings import Settings, TimelineSettings
 from agent.speaking.port import Tts
+from agent.transport.frame_clock import Jitter
 
 SENTENCES = ("What time is it in Tokyo?", "It is a quarter past nine in the evening there, and it rains a little.")
 SPEAK_S = 30.0
@@ -25,13 +27,15 @@ SPEAK_S = 30.0
 @dataclass(frozen=True, slots=True)
 class SpeechCost:
     """`cpu_share`: processor seconds for a second of speech, its own process and its children taken together;
-    None where that cannot be told. `pcm`: what it said last."""
+    None where that cannot be told. `pcm`: what it said last. `jitter`: of a playout's clock in the same program
+    meanwhile."""
 
     engine: str
     first_ms: float
     real_time_share: float
     cpu_share: float | None
     pcm: NDArray[np.int16]
+    jitter: Jitter | None = None
     failure: str = ""
     """Why there are no figures."""
 
@@ -45,7 +49,7 @@ async def speech_cost(tts: Tts, clock: Clock, repeats: int, sentences: tuple[str
     pieces: list[NDArray[np.int16]] = []
     samples = 0
     cpu_before_s, began_us = cpu_s(os.getpid()), clock.now_us()
-    async with asyncio.timeout(SPEAK_S):
+    async with asyncio.timeout(SPEAK_S), media_clock(clock) as frames:
         for sentence in sentences * repeats:
             asked_us, pieces = clock.now_us(), []
             async for pcm in _audio(tts, sentence):
@@ -59,7 +63,7 @@ async def speech_cost(tts: Tts, clock: Clock, repeats: int, sentences: tuple[str
     cpu_share = (cpu_after_s - cpu_before_s) / seconds if known else None  # type: ignore[operator]
     share = (clock.now_us() - began_us) / 1e6 / seconds
     said = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    return SpeechCost(tts.name, min(first_ms, default=0.0), share, cpu_share, said)
+    return SpeechCost(tts.name, min(first_ms, default=0.0), share, cpu_share, said, frames.jitter())
 
 
 async def speech_costs(settings: Settings, clock: Clock, repeats: int) -> list[SpeechCost]:
@@ -73,7 +77,7 @@ async def speech_costs(settings: Settings, clock: Clock, repeats: int) -> list[S
             found.append(await speech_cost(tts, clock, repeats))
         except (TtsError, TimeoutError) as error:
             reason = str(error) or f"it took more than {SPEAK_S:g} s"
-            found.append(SpeechCost(tts.name, 0.0, 0.0, None, np.zeros(0, np.int16), reason))
+            found.append(SpeechCost(tts.name, 0.0, 0.0, None, np.zeros(0, np.int16), failure=reason))
         finally:
             await tts.close()
     return found

@@ -23,6 +23,8 @@ def test_the_cost_of_a_voice_that_takes_no_time() -> None:
     assert (cost.engine, cost.first_ms, cost.real_time_share) == ("even", 0.0, 0.0)
     assert cost.cpu_share is None or cost.cpu_share >= 0.0
     assert len(cost.pcm) == WORD_SAMPLES
+    assert cost.jitter is not None
+    assert cost.jitter.max_ms == 0.0
 
 
 def test_every_voice_that_is_present_is_measured(tmp_path: Path) -> None:
@@ -40,6 +42,7 @@ def test_every_voice_that_is_present_is_measured(tmp_path: Path) -> None:
     rows = speech_rows(run_virtual(main()))
     assert [row.stage for row in rows] == ["speech, piper", "speech, espeak"]
     assert all("first audio after" in row.measured for row in rows)
+    assert all("clock meanwhile" in row.measured for row in rows)
     (installed / "en_US-ryan-medium.onnx").write_bytes(b"broken")
     broken, whole = speech_rows(run_virtual(main()))
     assert broken.measured.startswith("not measured: ")
