@@ -10,24 +10,17 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-import httpx2
 from mcp import Client, Implementation
 from mcp.client.session import MessageHandlerFnT
-from mcp.client.streamable_http import streamable_http_client
 
 from agent.errors import ToolError
 from agent.settings import McpSettings
-from agent.thinking.mcp.program import MAX_MESSAGE_MIB, program
-
-if TYPE_CHECKING:
-    from mcp.client._transport import TransportStreams
+from agent.thinking.mcp.address import address
+from agent.thinking.mcp.program import program
 
 MIN_SECRET_CHARS = 4
 """Shorter values are no secrets: they stand in every other text."""
-READ_TIMEOUT_S = 300.0
-"""A server may hold a response open for as long, before it sends anything."""
 
 logging.getLogger("mcp").addHandler(logging.NullHandler())
 logging.getLogger("mcp").propagate = False
@@ -62,17 +55,7 @@ async def connected(
     """A client whose handshake is done. To be entered and left by one task. Raises what the transport raises.
     `on_end`: told why a program is not there any more."""
     # The version of the protocol is found by asking; a server of any era will do.
-    transport = program(settings, secrets.env, on_end) if settings.command else _address(settings, secrets)
+    transport = program(settings, secrets.env, on_end) if settings.command else address(settings, secrets.headers)
     info = Implementation(name="voice-agent", version="0.1.0")
     async with Client(transport, client_info=info, message_handler=on_message, cache=None) as client:
         yield client
-
-
-@asynccontextmanager
-async def _address(settings: McpSettings, secrets: Secrets) -> AsyncIterator[TransportStreams]:
-    timeout = httpx2.Timeout(settings.timeout_s, read=READ_TIMEOUT_S)
-    async with (
-        httpx2.AsyncClient(headers=secrets.headers, timeout=timeout) as client,
-        streamable_http_client(settings.url, http_client=client, max_sse_event_size=MAX_MESSAGE_MIB << 20) as streams,
-    ):
-        yield streams

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -256,6 +258,40 @@ def test_a_server_over_http_gets_its_headers_and_hears_of_cancellations(diary: P
 
     asyncio.run(main())
     assert set(seen) == {SECRET}
+
+
+def test_an_address_whose_answer_never_ends_is_not_listened_to_for_ever(diary: Path) -> None:
+    """The least that is a server over HTTP: a JSON body for each message, and one without end for a call."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = re.search(r"content-length: (\d+)", head)
+            asked = json.loads(await reader.readexactly(int(length.group(1)))) if length else {}
+            if "id" not in asked:
+                writer.write(b"HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            else:
+                result = mcp_mortal.answer(asked["method"], asked.get("params", {}))
+                said = {"result": result} if result is not None else {"error": {"code": -32601, "message": "unknown"}}
+                body = json.dumps({"jsonrpc": "2.0", "id": asked["id"], **said}).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n" + body)
+                while asked["method"] == "tools/call":
+                    writer.write(b" " * 100_000)
+                    await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/mcp"
+        async with running(McpSettings(url=url)) as server:
+            await until(lambda: bool(server.tools))
+            error_class, message = await failure(server, "echo")
+            assert error_class == "crash"
+            assert "it sent a message of more than 4 MiB" in message
+            assert not server.problem
+        listening.close()
+
+    asyncio.run(main())
 
 
 def test_the_doctor_says_what_each_server_offers_and_why_one_does_not(diary: Path) -> None:
