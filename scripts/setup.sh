@@ -5,6 +5,9 @@
 
 PYTHON_MIN="3.11"
 
+# Some machines tell Python to keep no bytecode; then every start would compile every library anew.
+unset PYTHONDONTWRITEBYTECODE
+
 find_python() {
     for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
         if command -v "$name" >/dev/null && "$name" -c \
@@ -28,7 +31,7 @@ setup() {
     echo "Setting up .venv (once; a minute or two) …"
     if command -v uv >/dev/null; then
         [ -x .venv/bin/python ] || uv venv --quiet --python "$python" .venv
-        uv pip install --quiet --python .venv/bin/python -c scripts/constraints.txt -e ".$extras"
+        uv pip install --quiet --compile-bytecode --python .venv/bin/python -c scripts/constraints.txt -e ".$extras"
     else
         [ -x .venv/bin/python ] || "$python" -m venv .venv
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt -e ".$extras"

@@ -14,7 +14,17 @@ from agent.bench.steal import Steal
 STOLEN = 0.1
 """From this share of the machine's time on that a hypervisor took away, a failure in real time says nothing."""
 
+REAL_CLOCK = ("realtime", "live")
+FOLDERS = {"browser", "realtime"}
+"""Where `scripts/test` looks for those."""
+
 _steal = pytest.StashKey[Steal]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(map(item.get_closest_marker, REAL_CLOCK)) and not FOLDERS & set(item.path.parts):
+            raise pytest.UsageError(f"{item.nodeid} belongs to one of {', '.join(FOLDERS)}: it is marked so")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -5,10 +5,8 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from agent.auto import Present
-from agent.cli import main
 from agent.config.load import load
 from agent.doctor.check import Check
 from agent.doctor.command import show
@@ -92,16 +90,3 @@ def test_what_would_be_better_is_named_with_the_way_to_it(overrides, installed, 
     for check in found:
         assert check.ok is None
         assert "auto" in check.mend or "voice-agent models pull" in check.mend or "brain.base_url" in check.mend
-
-
-@pytest.mark.realtime  # it measures the machine, and gives up on one that is busy
-def test_the_whole_of_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["doctor", "--set", "server.port=0"])
-    assert result.exit_code == 0, result.output
-    for name in ("brain", "speech", "recogniser", "recogniser speed", "speech speed"):
-        assert name in result.output
-    deaf = ["--set", "asr.engine=tests.fixtures.deaf:Deaf"]  # the recogniser has been started once
-    broken = CliRunner().invoke(main, ["doctor", "--set", "server.port=0", "--set", "tts.voice=nobody", *deaf])
-    assert broken.exit_code == 1
-    assert "tts.voice" in broken.output
