@@ -40,7 +40,7 @@ UNSHOWN = "a new conversation needs an owner's token, and another one its Sessio
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _SOUND = {"both": (True, True), "microphone": (True, False), "speaker": (False, True), "none": (False, False)}
-_SEEN = re.compile(r"(\d{1,9}):(\d{1,15})")
+_SEEN = re.compile(r"([0-9]{1,9}):([0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from typing import Annotated
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import Headers
 
 from agent.conversation.events import DeviceJoined
 from agent.errors import WireError
@@ -151,10 +150,10 @@ async def _given_to(device: Device, command: Command) -> Response:
     return JSONResponse(Taken(event_id=command.event_id, seq=receipt.seq).model_dump(exclude_none=True))
 
 
-def given_by(request: Request) -> Headers:
+def given_by(request: Request) -> dict[str, str]:
     """What a device says of itself: in headers, or in the query where it can set none."""
-    query, said = request.query_params, {}
+    query, said = request.query_params, dict[str, str]()  # a query has letters that no header holds
     for name in (TOKEN, SEEN, DEVICE_ID, USER_AGENT):
         said[name] = request.headers.get(name) or query.get(name.lower().replace("-", "_"), "")
     said[SEEN] = request.headers.get("Last-Event-ID") or said[SEEN]
-    return Headers(said)
+    return said

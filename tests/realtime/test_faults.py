@@ -175,9 +175,14 @@ def test_strangers_are_turned_away_and_the_token_is_in_no_log(tmp_path: Path) ->
         assert httpx.get(server.url + "config.json", params={"token": secret}).status_code == 200
         assert httpx.get(server.url + "config.json", params={"token": "wrong"}).status_code == 401
         assert secret not in httpx.get(server.url + "config.json", headers=right).text
+        begun = httpx.post(server.url + "sessions", headers=right).json()
+        for path in ("sessions", begun["events"][1:], begun["commands"][1:]):
+            secrets = {"token": secret, "session_token": begun["token"]}
+            assert httpx.post(server.url + path, params=secrets).status_code in (201, 400, 405)
     finally:
         stop_server(server)
     assert secret not in server.log()
+    assert begun["token"].rpartition(".")[2] not in server.log()
 
 
 # ── the end of the process ───────────────────────────────────────────────────────────────

@@ -148,6 +148,9 @@ def test_refusals(fakes):
         assert error_of(await client.get(hello["events"], headers=member | evil)) == (403, "origin")
         assert error_of(await client.post(hello["commands"], content=command, headers=member | evil)) == (403, "origin")
         assert error_of(await client.post("/sessions", headers=evil)) == (403, "origin")
+        for query, expected in (("session_seen=٣:٤", (400, "wire")), ("session_token=😀", (403, "session.token"))):
+            odd = await client.get(f"{hello['events']}?session_token={hello['token']}&{query}")
+            assert error_of(odd) == expected, "no header could hold it"
         bad_id = await client.get(hello["events"], headers=member | {"Last-Event-ID": "seventeen"})
         assert error_of(bad_id) == (400, "wire")
         assert not any(call.posted for call in sessions.calls.values())
