@@ -74,7 +74,7 @@ def meaningful_words(text: str, policy: Interruption) -> int:
 def _running_words(text: str, stable: int, policy: Interruption) -> int:
     """Its last word is a guess, and no evidence, unless it is stable: a hummed "mm-hm" is "and" and "um how" for
     a moment, and "mhm" in the end. But who begins with "stop" need not say more."""
-    if stable >= len(text.rstrip(" .,!?")):
+    if stable >= len(text.rstrip(PUNCTUATION + " ")):
         return meaningful_words(text, policy)
     *settled, guess = text.split() or [""]
     stops = not settled and guess.lower().strip(".,!?") in policy.stop_words

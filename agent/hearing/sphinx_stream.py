@@ -167,7 +167,7 @@ class SphinxStream:
         if not self._waiting:
             self._behind = False
         if turn == self._turn:
-            self._on_partial(text)
+            self._on_partial(text)  # none of it is stable: each piece may bring another best path
 
     async def _ask(self, process: SphinxProcess) -> None:
         asked = self._asked
