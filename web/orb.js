@@ -14,7 +14,9 @@ const LOOKS = {
   interrupted: { size: 0.62, wobble: 0, speed: 0.1, ring: 1, arc: 0, bars: 1, strength: 0.7 },
 };
 
-const FRAME_MS = 28; // 30 frames a second; the processor has sound to attend to
+const FRAME_MS = 33; // the processor has sound to attend to
+const CALM_MS = 80; // while nobody is loud it only breathes
+const LOUD = 0.08;
 const TURN = 2 * Math.PI;
 
 export class Orb {
@@ -29,7 +31,9 @@ export class Orb {
     this.target = 0;
     this.phase = 0;
     this.lastMs = 0;
+    /** The timer of the next frame, 0 for none. */
     this.frame = 0;
+    this.restMs = FRAME_MS;
     this.still = matchMedia('(prefers-reduced-motion: reduce)');
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.wake());
     this.wake();
@@ -49,19 +53,21 @@ export class Orb {
   }
 
   wake() {
-    if (!this.frame) this.frame = requestAnimationFrame((now) => this.draw(now));
+    this.frame ||= setTimeout(() => requestAnimationFrame((now) => this.draw(now)), this.restMs);
   }
 
   /** @param {number} nowMs */
   draw(nowMs) {
     this.frame = 0;
-    if (nowMs - this.lastMs < FRAME_MS) return this.wake();
-    const dtS = Math.min(0.05, (nowMs - this.lastMs) / 1000);
+    const dtS = Math.min(0.1, (nowMs - this.lastMs) / 1000);
     this.lastMs = nowMs;
     const still = this.still.matches;
+    const before = this.level;
     const moving = this.ease(dtS, still);
     if (!still) this.phase += dtS * this.look.speed;
-    this.paint();
+    if (!still || moving || Math.abs(this.level - before) > 0.002) this.paint();
+    const calm = !moving && this.mode === 'listening' && Math.max(this.level, this.target) < LOUD;
+    this.restMs = calm || still ? CALM_MS : FRAME_MS;
     if (moving || this.mode !== 'off') this.wake();
   }
 

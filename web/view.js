@@ -213,8 +213,8 @@ export class View {
   levels({ micDb, remoteDb, thresholdDb }) {
     const part = (/** @type {number} */ db) => Math.max(0, Math.min(1, 1 - db / METER_FLOOR_DB));
     this.orb.hear(micDb, remoteDb);
-    this.meterFill.style.transform = `scaleX(${part(micDb).toFixed(3)})`;
-    this.meterTick.style.insetInlineStart = `${(part(thresholdDb) * 100).toFixed(1)}%`;
+    this.meterFill.style.transform = `scaleX(${part(micDb).toFixed(2)})`; // what has not changed is not painted anew
+    this.meterTick.style.insetInlineStart = `${(part(thresholdDb) * 100).toFixed(0)}%`;
     this.meter.setAttribute('aria-valuenow', String(Math.round(Math.max(METER_FLOOR_DB, Math.min(0, micDb)))));
   }
 

@@ -44,15 +44,15 @@ class Plan:
 
 
 QUICK = Plan(
-    asks=3,
+    asks=2,
     barges=1,
     stories=1,
     bursts_per_story=2,
     reference_s=7.5,
-    crowd=Stage(4, 8.0),
+    crowd=Stage(4, 6.0),
     appends=200,
     page_s=6.0,
-    sentences=3,
+    sentences=2,
 )
 FULL = Plan(
     asks=20, barges=10, stories=5, bursts_per_story=4, reference_s=18.0, crowd=Stage(4, 30.0), appends=1_000,

@@ -145,6 +145,7 @@ class TalkPage:
             page.add_init_script(MICROPHONE)
         if not webrtc:
             page.add_init_script("delete window.RTCPeerConnection")
+        page.emulate_media(reduced_motion="reduce")  # what is painted in software is taken from what plays
         page.goto(url)
 
     def connect(self, microphone: bool = True) -> None:

@@ -26,6 +26,8 @@ from agent.transport.port import Sessions
 from agent.transport.server import serve
 from agent.transport.session_token import TokenKey
 
+pytestmark = pytest.mark.live
+
 ENTRIES = [
     loads(line)
     for line in (Path(__file__).parents[1] / "fixtures" / "timeline_barge_in.jsonl").read_text().splitlines()
@@ -134,7 +136,6 @@ def test_a_moment_takes_there(page: Page, stored: Stored) -> None:
     expect(page.locator("#waterfall li").first).to_be_visible()
 
 
-@pytest.mark.realtime
 def test_it_plays_both_sides_where_they_were_recorded(page: Page, stored: Stored) -> None:
     page.goto(stored.link("heard"))
     expect(page.locator("#ears")).to_be_visible()

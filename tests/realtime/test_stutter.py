@@ -7,16 +7,19 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import psutil
 import pytest
 
-from tests.fixtures.calls import calling
+from agent.bench.floor import watched
+from tests.fixtures.calls import TestCall, calling
 from tests.fixtures.server import ROOT, Server, environment, start_server, stop_server, wait_idle
 
 pytestmark = pytest.mark.realtime
 
+GAP_MS = 100
 QUESTION = "what time is it in tokyo right now"
 
 
@@ -32,6 +35,18 @@ def server(shared: Server) -> Iterator[Server]:
     """One server for all, with nobody connected before and after."""
     yield shared
     assert wait_idle(shared), "a session stayed open"
+
+
+@asynccontextmanager
+async def unbroken(call: TestCall) -> AsyncIterator[None]:
+    """Meanwhile the call hears a long answer without a gap, but for those that the machine makes in anything."""
+    async with watched() as floor:
+        since_us = await call.begin_long_answer()
+        yield
+        gap_ms = call.longest_gap_ms(since_us)
+    stall_ms = max(floor.late_ms, default=0.0)
+    limit_ms = GAP_MS + 2 * stall_ms  # the machine may stall the one who speaks, and then the one who hears
+    assert gap_ms < limit_ms, f"a gap of {gap_ms} ms, where a bare timer was {stall_ms:.0f} ms late at most"
 
 
 def recognisers(server: Server) -> dict[int, float]:
@@ -58,17 +73,16 @@ def test_a_killed_recogniser_is_reported_and_replaced_and_nobody_else_stutters(s
     async def main() -> None:
         async with calling(server.url) as speaker, calling(server.url) as other:
             await recognisers_at_rest(server)
-            since_us = await other.begin_long_answer()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(speaker.speak(QUESTION + " please"))
-                tasks.create_task(kill_the_busy_recogniser(server))
-            fault = await speaker.event("error")
-            assert fault["payload"]["code"].startswith("asr")
-            await speaker.event("reply.done")
-            since = speaker.position
-            await speaker.speak(QUESTION)
-            assert "Tokyo" in await speaker.answered(since)
-            assert other.longest_gap_ms(since_us) < 100
+            async with unbroken(other):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(speaker.speak(QUESTION + " please"))
+                    tasks.create_task(kill_the_busy_recogniser(server))
+                fault = await speaker.event("error")
+                assert fault["payload"]["code"].startswith("asr")
+                await speaker.event("reply.done")
+                since = speaker.position
+                await speaker.speak(QUESTION)
+                assert "Tokyo" in await speaker.answered(since)
             assert "error" not in other.types()
 
     asyncio.run(main())
@@ -87,10 +101,9 @@ async def misbehaving(how: str, server: Server) -> str:
 def test_a_flood_and_ten_megabytes_hurt_nobody_else(server: Server) -> None:
     async def main() -> None:
         async with calling(server.url) as other:
-            since_us = await other.begin_long_answer()
-            assert "too many" in await misbehaving("flood", server)
-            assert await misbehaving("huge", server) == "hung up"
-            assert other.longest_gap_ms(since_us) < 100
+            async with unbroken(other):
+                assert "too many" in await misbehaving("flood", server)
+                assert await misbehaving("huge", server) == "hung up"
             assert "6" in await other.answer("three plus three")
             assert "error" not in other.types()
 
