@@ -110,10 +110,22 @@ test('messages that both come late, because the page was busy, mute nothing of w
   reopening.drain(10, -0.4);
   reopening.open(10, -0.1, true);
   near(opensAt(reopening, 10), 10);
+  assert.equal(opensAt(reopening, 19.6, () => false, 20), null);
   reopening.drain(20, -0.4);
   near(opensAt(reopening, 20, () => true), 20);
   reopening.drain(30, -0.02);
-  near(opensAt(reopening, 30, () => true), 30.04);
+  near(opensAt(reopening, 30, (now) => now < 30.02 || now >= 30.1), 30.1);
+});
+
+test('what was cut does not open the gate, however long a stalled machine holds it up', () => {
+  const reopening = new Reopening();
+  reopening.drain(10, 0.04);
+  const old = (now) => now < 10.42 && !(now >= 10.2 && now < 10.24); // with the pause of a plosive in it
+  near(opensAt(reopening, 10, (now) => old(now) || now >= 10.9), 10.9);
+  reopening.drain(20, 0.04);
+  assert.equal(opensAt(reopening, 20, () => true, 20.4), null);
+  reopening.open(20.4, 0, false);
+  near(opensAt(reopening, 20.4, () => true), 20.4);
 });
 
 test('a new cut takes the opening back', () => {

@@ -4,8 +4,9 @@
  *
  * Messages and audio travel apart. What the agent sent before it paused may still be on its way when the message comes that it
  * plays on; and that message may come after the audio it speaks of. So the gate does not open before the old audio has passed,
- * and it opens by itself when, after that, something is to be heard: the agent means it. It never waits for longer than
- * LONGEST_S. Pure; times are those of the AudioContext, in seconds.
+ * and it opens by itself when, behind that and a silence, something is to be heard: the agent means it. Without a silence it may
+ * be the old audio, held up by a machine that stalled. It never waits for longer than LONGEST_S. Pure; times are those of the
+ * AudioContext, in seconds.
  */
 
 /** The page knows the position of the audio to about this; the frame that fades the old audio out is in it. */
@@ -13,11 +14,15 @@ export const DRAIN_S = 0.06;
 /** The named moment is that of the message; the first of the audio may have been sent a little before it. */
 export const LEAD_S = 0.06;
 export const LONGEST_S = 0.5;
+/** So long a silence is between what was cut and what comes next. */
+export const SILENCE_S = 0.06;
 
 export class Reopening {
   constructor() {
     this.drainedAt = Infinity;
     this.openAt = Infinity;
+    this.quietFrom = Infinity;
+    this.silentUntil = -Infinity;
     this.falseAlarm = false;
   }
 
@@ -38,11 +43,14 @@ export class Reopening {
   /** Cut anew: what was said of the sound before does not open it. */
   cancel() {
     this.openAt = this.drainedAt = Infinity;
+    this.silentUntil = -Infinity;
   }
 
   /** @param {number} now @param {boolean} audible whether something of the agent comes by now @returns {boolean} whether to open */
   step(now, audible) {
-    const meant = audible && now >= this.drainedAt;
+    this.quietFrom = audible ? Infinity : Math.min(this.quietFrom, now);
+    if (now - this.quietFrom >= SILENCE_S) this.silentUntil = now;
+    const meant = audible && this.silentUntil >= this.drainedAt;
     if (!meant && now < this.openAt) return false;
     this.cancel();
     return true;
