@@ -94,6 +94,8 @@ class App:
         self.clock = Clock()
         named = owner_tokens(settings.server.owner_tokens, settings.server.token)
         self.owners = {name: Belongings(name, settings) for name in dict.fromkeys((LOCAL, *named))}
+        self._expected = tuple(named) or (LOCAL,)
+        """The owners who can come: where others have tokens, `local` without one cannot."""
         self.store = _store(settings, self.clock)
         self.recordings = Recordings.beside(settings.timeline.path)
         self._telemetry = _telemetry(settings)
@@ -392,7 +394,7 @@ class App:
 
     def _full(self, owner: str) -> str:
         open_ = {session_id: session.owner for session_id, session in self.sessions.items()} | self._coming
-        return no_place(self.settings.limits.sessions, list(open_.values()), owner, self.owners)
+        return no_place(self.settings.limits.sessions, list(open_.values()), owner, self._expected)
 
     async def run(self, session: Session) -> Seat:
         """Own a session until it ends; its first seat, once its loops run."""

@@ -26,7 +26,7 @@
     ├── TokenRefused            a session token that is forged, too old, revoked, or another session's
     ├── ScopeNeeded             the session token does not allow this; says which scope would
     ├── WireError               a message from outside that breaks the protocol
-    │   └── TooFast             more messages in a second than are taken
+    │   └── TooFast             more messages, or arrivals, in a while than are taken
     └── LimitReached            a bound of `limits` was hit; says which
 
 `code` is stable and goes on the timeline in `error` events; the message may change.

@@ -48,6 +48,9 @@ class Limits(_Table):
     sessions: Annotated[int, Field(ge=1, le=1000)] = 8
     devices: Annotated[int, Field(ge=1, le=1000)] = 16
     """Connections to one conversation, over whichever transport."""
+    arrivals_per_min: Annotated[int, Field(ge=1, le=10_000)] = 120
+    """Of devices into one conversation, by one link or by its owner's own token. What a device that is there says
+    anew of itself counts as one."""
     message_bytes: Annotated[int, Field(ge=1_000, le=1_000_000)] = 16_384
     messages_per_s: Annotated[int, Field(ge=1, le=10_000)] = 50
     sdp_bytes: Annotated[int, Field(ge=1_000, le=1_000_000)] = 65_536

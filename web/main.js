@@ -15,6 +15,7 @@ import { BargeIn } from './barge_in.js';
 import { Lag } from './lag.js';
 import { Membership, tabStorage } from './membership.js';
 import { MicrophoneKeeper, listDevices } from './microphone.js';
+import { placed } from './placing.js';
 import { Reconnector } from './reconnect.js';
 import { Server, settingsOf } from './server.js';
 import { Call } from './session.js';
@@ -26,7 +27,7 @@ import { View } from './view.js';
 import { withNeighbours } from './view_settings.js';
 import { keepAwake } from './wakelock.js';
 import { ServerError } from './wire.js';
-import { goodbye, sentence } from './wording.js';
+import { begunAnew, goodbye, sentence } from './wording.js';
 
 const TICK_MS = 100;
 const SETTINGS_EVERY_MS = 150;
@@ -131,15 +132,10 @@ async function connect(withMicrophone) {
   }
 }
 
-/** A conversation that cannot be gone on with is a new one. @param {boolean} withMicrophone */
+/** @param {boolean} withMicrophone */
 async function place(withMicrophone) {
-  try {
-    await placeOnce(withMicrophone);
-  } catch (error) {
-    if (!(error instanceof ServerError && error.code === 'session.token') || !membership.waits) throw error;
-    membership.forget();
-    await placeOnce(withMicrophone);
-  }
+  const refusal = await placed(membership, () => placeOnce(withMicrophone));
+  if (refusal) notify('agent', begunAnew(refusal));
 }
 
 /** The audio context is made first, while the gesture still counts; a call that was lost leaves its own, and the microphone.

@@ -16,6 +16,7 @@ from itertools import islice
 from agent.conversation.decisions import Decision
 from agent.conversation.events import ClientCommand, Event, OwnerChanged, SessionForgotten
 from agent.errors import Indeterminate, LimitReached, StoreError, Truncated, Unavailable
+from agent.timeline.command_ids import CommandIds
 from agent.timeline.entry import Entry
 from agent.timeline.leases import Lease
 from agent.timeline.ledger import LedgerWriter, is_step
@@ -25,10 +26,6 @@ RETRY_S = 0.2
 BATCH_ENTRIES = 500
 READ_AT_ONCE = 100
 """Entries that a reader is given at one go, a few milliseconds' worth: other calls' audio is due every 20."""
-COMMANDS_KEPT = 1_000
-"""Ids of commands that outlive what is forgotten."""
-COMMANDS_KNOWN = 100_000
-"""Ids of commands in memory: at 50 a second those of more than half an hour, of people's some weeks."""
 
 
 class Timeline:
@@ -56,8 +53,8 @@ class Timeline:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._closed = False
         self._forgotten_seq = 0
-        self._commands: dict[str, None] = {}
-        """Ids of clients' commands, the latest last: one that is sent again is known though its entry is not here."""
+        self._commands = CommandIds()
+        """One that is sent again is known though its entry is not here."""
         self._changes: list[tuple[int, int]] = []
         """The epoch and the seq of each `owner.changed`."""
 
@@ -97,11 +94,10 @@ class Timeline:
         if isinstance(entry.event, OwnerChanged):
             self._changes.append((entry.event.epoch, entry.seq))
         if isinstance(entry.event, SessionForgotten):
-            self._commands |= dict.fromkeys(entry.event.commands)
+            for event_id in entry.event.commands:
+                self._commands.add(event_id)
         if isinstance(entry.event, ClientCommand):
-            self._commands[entry.event.event_id] = None
-            while len(self._commands) > COMMANDS_KNOWN:
-                del self._commands[next(iter(self._commands))]
+            self._commands.add(entry.event.event_id)
         self._window.append(entry)
         self._by_id[entry.event.event_id] = entry
         while len(self._window) > self._kept:
@@ -181,12 +177,12 @@ class Timeline:
         return self._by_id.get(event_id)
 
     def has(self, event_id: str) -> bool:
-        """Whether an event of this id was recorded, as far as memory goes back: furthest for commands."""
+        """Whether an event of this id was recorded: a command ever, another as far as memory goes back."""
         return event_id in self._by_id or event_id in self._commands
 
     def commands(self) -> tuple[str, ...]:
-        """The ids of the latest commands of clients, at most `COMMANDS_KEPT`, also of those that were forgotten."""
-        return tuple(self._commands)[-COMMANDS_KEPT:]
+        """The ids of the latest commands of clients, also of those that were forgotten."""
+        return self._commands.latest()
 
     def window(self) -> list[Entry]:
         """What is in memory, in order."""

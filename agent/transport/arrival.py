@@ -73,6 +73,10 @@ Renew = Callable[[Grant], tuple[str, Grant] | None]
 its time."""
 
 
+Admit = Callable[[], None]
+"""Counts what puts a device on the timeline anew. Raises `TooFast`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What it gets: a call, to be left, and the timeline behind `after`."""
@@ -87,6 +91,7 @@ class Arrival:
     grant: Grant | None = None
     """What the token allows; without one, everything."""
     renew: Renew = lambda grant: None
+    admit: Admit = lambda: None
 
     def hello(self) -> Hello:
         """What the device is told of it first."""

@@ -9,7 +9,7 @@ from agent.conversation.events import Json
 from agent.timeline.codec import EVENT_TYPES
 from agent.timeline.schema import Schema, entry_schema
 from agent.transport.notices import NOTICES
-from agent.transport.wire import COMMANDS, EVENT_ID, scope_of
+from agent.transport.wire import COMMANDS, EVENT_ID, OWN_ID, scope_of
 
 _AUDIO = {
     "audio.microphone": "int16 little-endian mono 16 kHz, at most 100 ms a message",
@@ -59,7 +59,7 @@ def entries() -> dict[str, Schema]:
 
 def commands() -> dict[str, Schema]:
     """The schema of a command's envelope, by its type."""
-    event_id: Json = {"type": "string", "pattern": EVENT_ID}
+    event_id: Json = {"type": "string", "pattern": EVENT_ID, "not": {"pattern": OWN_ID}}
     payloads = {type_: cast(Schema, payload.model_json_schema()) for type_, payload in COMMANDS.items()}
     return {type_: _envelope(type_, payload, event_id=event_id) for type_, payload in payloads.items()}
 

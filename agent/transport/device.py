@@ -11,10 +11,11 @@ from agent.conversation.events import DeviceJoined, DeviceLeft, DeviceLink, Play
 from agent.errors import AgentError
 from agent.settings import Limits
 from agent.transport import wire
-from agent.transport.arrival import Arrival, Renew, Traits
+from agent.transport.arrival import Admit, Arrival, Renew, Traits
 from agent.transport.notices import Refused, Renewed
 from agent.transport.port import Call
 from agent.transport.session_token import Grant
+from agent.transport.token_bucket import TokenBucket
 
 MAX_BAD_IN_A_ROW = 20
 """Refused messages after which a device is given up."""
@@ -25,7 +26,7 @@ class Device:
     """Posts `device.joined` and `device.left` once each, and its commands between them.
 
     `locate` tells which reply sample lies at the RTP timestamp that a device says it plays. `grant`: what its token
-    allows; without one, everything. `renew`: see `arrival.Renew`.
+    allows; without one, everything. `renew`, `admit`: see `arrival`.
     """
 
     def __init__(
@@ -39,17 +40,19 @@ class Device:
         traits: Traits | None = None,
         grant: Grant | None = None,
         renew: Renew = lambda grant: None,
+        admit: Admit = lambda: None,
     ) -> None:
         self._traits = traits or Traits()
         self._locate = locate
         self.grant = grant or Grant(call.session_id)
         self._renew = renew
+        self._admit = admit
         self.device_id = device_id or secrets.token_hex(6)
         self.call = call
         self.transport = transport
         self._limits = limits
         self._clock = clock
-        self._bucket = wire.TokenBucket(limits.messages_per_s)
+        self._bucket = TokenBucket(limits.messages_per_s)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._bad = 0
         self._joined = False
@@ -69,7 +72,7 @@ class Device:
         cls, arrival: Arrival, transport: str, limits: Limits, clock: Clock, locate: wire.Locate = lambda rtp: None
     ) -> Device:
         """The device that has arrived so."""
-        about = (arrival.device_id, arrival.traits, arrival.grant, arrival.renew)
+        about = (arrival.device_id, arrival.traits, arrival.grant, arrival.renew, arrival.admit)
         return cls(arrival.call, transport, limits, clock, locate, *about)
 
     @property
@@ -146,15 +149,17 @@ class Device:
         return wire.read_command(message, self._bucket, self._clock.now_us(), self._limits)
 
     def take(self, command: wire.Command) -> None:
-        """Hand what a command states to the session, once. Raises `WireError`, `ScopeNeeded`, `LimitReached`."""
+        """Hand what a command states to the session, once. Raises `WireError`, also `TooFast`, `ScopeNeeded`,
+        `LimitReached`."""
         self.grant.require(wire.scope_of(command.type))
         event = wire.to_event(command, self.device_id, self.transport, self._limits, self._locate)
         if isinstance(event, DeviceJoined) and not self.talks:
             event = replace(event, microphone=False, speaker=False, steers=False, time_zone="", locale="", feature="")
         self.beats = self.beats or event is None
-        if isinstance(event, DeviceJoined):
-            self.microphone = event.microphone
         if event is not None and command.event_id not in self._seen:
+            if isinstance(event, DeviceJoined):
+                self._admit()
+                self.microphone = event.microphone
             self.call.post(event)
             self._remember(command.event_id)
         self.accept()

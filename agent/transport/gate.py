@@ -74,12 +74,15 @@ def _hostname(netloc: str) -> str:
         return ""
 
 
-Guest = Callable[[str], bool]
-"""Whether this is a session token by which somebody was let into one session, and no other."""
+Guest = Callable[[str], Refusal | None]
+"""Why who shows this session token, and no owner's, must not be answered. None for one that was minted for somebody
+else, whom it lets into its session and nothing else."""
+
+UNKNOWN = Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
 
 
 def judge(
-    method: str, path: str, query: str, headers: Headers, server: Server, guest: Guest = lambda token: False
+    method: str, path: str, query: str, headers: Headers, server: Server, guest: Guest = lambda token: UNKNOWN
 ) -> Refusal | None:
     """Why a request must not be answered, or None. WebSockets have the method "WEBSOCKET"."""
     host = headers.get("host", "")
@@ -95,10 +98,9 @@ def judge(
         )
     if method == "OPTIONS" or not any(_below(path, prefix) for prefix in GUARDED):
         return None
-    visits = any(_below(path, prefix) for prefix in VISITED) and guest(_session_token(query, headers))
-    if visits or asker(query, headers, server) != NOBODY:
+    if asker(query, headers, server) != NOBODY:
         return None
-    return Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN")
+    return guest(_session_token(query, headers)) if any(_below(path, prefix) for prefix in VISITED) else UNKNOWN
 
 
 def _below(path: str, prefix: str) -> bool:

@@ -74,8 +74,6 @@ from agent.transport.webrtc import WebRtcPeer, ice_servers
 from agent.transport.websocket import WebSocketPeer
 
 RETRY_AFTER_S = 5
-FINAL = (TokenRefused, WireError, SessionGone)
-"""Refusals that are the same at the next try."""
 STATUS: tuple[tuple[type[AgentError], int], ...] = (
     (LimitReached, 503),
     (SessionHeld, 503),
@@ -91,6 +89,8 @@ STATUS: tuple[tuple[type[AgentError], int], ...] = (
 """Of the errors that are answered; any other is 500."""
 AGAIN = (LimitReached, SessionHeld, SessionRests, Indeterminate, TooFast)
 """Errors that may be gone at the next try, in a while."""
+FINAL = (TokenRefused, WireError, SessionGone)
+"""Refusals that are the same at the next try, unless they are one of those."""
 
 SaveSettings = Callable[[Mapping[str, Json]], Settings]
 """Writes changed settings to the configuration file and returns what is then in force. Raises
@@ -211,7 +211,8 @@ class _Handlers:
             peer = await self._socket(websocket, self.reception.wish(given, websocket.state.owner))
         except AgentError as error:
             await websocket.send_text(Refused(code=error.code, message=str(error)).text())
-            await websocket.close(1008 if isinstance(error, FINAL) else 1013, str(error)[:100])
+            final = isinstance(error, FINAL) and not isinstance(error, AGAIN)
+            await websocket.close(1008 if final else 1013, str(error)[:100])
             return
         async with self.peers.present(peer):
             await peer.run()

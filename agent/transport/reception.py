@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from agent.conversation.events import SessionResumeFailed
-from agent.errors import LimitReached, StoreError, TokenRefused
+from agent.errors import LimitReached, StoreError, TokenRefused, TooFast
 from agent.settings import Settings
 from agent.transport.arrival import Arrival, Wish, arrive, come_back, wish_of
+from agent.transport.gate import UNKNOWN, Refusal
 from agent.transport.peers import PeerTable
 from agent.transport.port import Sessions
 from agent.transport.session_token import Grant, TokenKey
+from agent.transport.token_bucket import TokenBuckets
 
 RENEWED_AT = 0.5
 """A token of which no more than this share of its time is left is renewed while its device is connected."""
@@ -25,16 +28,23 @@ class Reception:
         self.settings = settings
         self.peers = peers
         self.key = key
+        per_min = settings.limits.arrivals_per_min
+        self._arrivals = TokenBuckets(per_min / 60, per_min)
 
     def now_s(self) -> float:
         return self.peers.clock.wall().timestamp()
 
-    def guest(self, token: str) -> bool:
-        """Whether it was minted for somebody else, who is let into its session and nothing else."""
+    def guest(self, token: str) -> Refusal | None:
+        """See `gate.Guest`."""
+        if not self.key.minted(token):
+            return UNKNOWN
         try:
-            return bool(token) and self.key.check(token, self.now_s()).minted
-        except (TokenRefused, StoreError):
-            return False
+            self.key.check(token, self.now_s())
+        except TokenRefused as error:
+            return Refusal(401, error.code, str(error))
+        except StoreError:
+            return UNKNOWN
+        return None
 
     def ended(self, grant: Grant) -> str:
         """Why who was let in with this must leave, empty if they need not. Raises `StoreError`."""
@@ -57,7 +67,7 @@ class Reception:
 
     async def arrive(self, wish: Wish) -> Arrival:
         """Into a new session, or the one of its token. Raises `LimitReached`, `SessionGone`, `SessionHeld`,
-        `SessionRests`, `StoreError`."""
+        `SessionRests`, `TooFast`, `StoreError`."""
         self._find_room(wish)
         return self._received(await arrive(self.sessions, wish), wish.owner)
 
@@ -71,6 +81,14 @@ class Reception:
         grant = wish.grant
         if grant and (full := self.peers.full(grant.session_id, wish.device_id, guest=grant.minted)):
             raise LimitReached(full)
+        if grant:
+            self._admit(grant)
+
+    def _admit(self, grant: Grant) -> None:
+        """See `arrival.Admit`."""
+        if not self._arrivals.of(grant.session_id, grant.link).take(self.peers.clock.now_us()):
+            often = f"{self.settings.limits.arrivals_per_min} a minute by one link, see limits.arrivals_per_min"
+            raise TooFast(f"devices come into this conversation too often, at most {often}; try again in a while")
 
     def _received(self, arrival: Arrival, owner: str) -> Arrival:
         """With the token that it comes back with."""
@@ -80,9 +98,10 @@ class Reception:
         now_s, valid_s = self.now_s(), self._valid_s
         if arrival.grant is None:
             token = self.key.issue(arrival.call.session_id, now_s, valid_s, owner=owner)
-            return replace(arrival, token=token, grant=self.key.check(token, now_s), renew=self._renew)
-        token, grant = self.key.renew(arrival.grant, now_s, valid_s)
-        return replace(arrival, token=token, grant=grant, renew=self._renew)
+            grant = self.key.check(token, now_s)
+        else:
+            token, grant = self.key.renew(arrival.grant, now_s, valid_s)
+        return replace(arrival, token=token, grant=grant, renew=self._renew, admit=partial(self._admit, grant))
 
     @property
     def _valid_s(self) -> int:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import OrderedDict
 from typing import Annotated
 
 from fastapi import Request, Response
@@ -35,9 +34,9 @@ from agent.transport.port import Call
 from agent.transport.reception import Reception
 from agent.transport.session_token import Grant, Scope
 from agent.transport.sse import EventsPeer, EventStream, paths_of
-from agent.transport.wire import HEARTBEAT, Command, TokenBucket, read_command, scope_of
+from agent.transport.token_bucket import TokenBuckets
+from agent.transport.wire import HEARTBEAT, Command, read_command, scope_of
 
-MAX_BUCKETS = 1_000
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
 
@@ -63,7 +62,7 @@ class SessionRoutes:
         self._reception = reception
         self._peers = reception.peers
         self._limits = reception.settings.limits
-        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+        self._buckets = TokenBuckets(self._limits.messages_per_s)
 
     async def begin(self, request: Request) -> Response:
         reception = self._reception
@@ -103,10 +102,7 @@ class SessionRoutes:
 
     def _read(self, message: str, grant: Grant) -> Command:
         """From somebody who is not connected, before their session is taken up for it."""
-        bucket = self._buckets.setdefault((grant.session_id, grant.name), TokenBucket(self._limits.messages_per_s))
-        self._buckets.move_to_end((grant.session_id, grant.name))
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.popitem(last=False)
+        bucket = self._buckets.of(grant.session_id, grant.name)
         command = read_command(message, bucket, self._peers.clock.now_us(), self._limits)
         grant.require(scope_of(command.type))
         if command.type == DeviceJoined.type:

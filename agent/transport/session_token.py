@@ -80,6 +80,11 @@ class Grant:
         return "-" in self.name
 
     @property
+    def link(self) -> str:
+        """By which link its holder was let in, or who passed it on to them; empty for the session's own token."""
+        return "-".join(self.name.split("-")[:2]) if self.minted else ""
+
+    @property
     def talks(self) -> bool:
         """It steers: its holder does more than watch, and answer what is proposed."""
         return "talk" in self.scopes
@@ -134,22 +139,33 @@ class TokenKey:
 
     def check(self, token: str, now_s: float) -> Grant:
         """Raises `TokenRefused` for one that is not this server's, too old or revoked, `StoreError`."""
-        form = _FORM.fullmatch(token) if len(token) <= MAX_CHARS else None
-        if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[6]):
+        grant = self._read(token)
+        if grant is None:
             raise TokenRefused(FOREIGN)
-        scopes = frozenset(SCOPES[letter] for letter in form[4] if letter in SCOPES)
-        grant = Grant(form[1], scopes, form[3], int(form[5]), RENEWS in form[4], form[2] or LOCAL)
         if grant.expires_s < now_s:
-            raise TokenRefused("this session token has expired: begin a new conversation")
+            way_on = "ask for another one" if grant.minted else "begin a new conversation"
+            raise TokenRefused(f"this session token has expired: {way_on}")
         if self._revocations.covers(grant.session_id, grant.name):
             raise TokenRefused("this session token was revoked: ask for another one")
         return grant
+
+    def minted(self, token: str) -> bool:
+        """Whether this server made it from another one, for somebody else; it may have ended since."""
+        grant = self._read(token)
+        return grant is not None and grant.minted
 
     def ended(self, grant: Grant, now_s: float) -> str:
         """Why a connection with this token, let in before, must end; empty when it need not. Raises `StoreError`."""
         if self._revocations.covers(grant.session_id, grant.name):
             return REVOKED
         return EXPIRED if not grant.renews and grant.expires_s < now_s else ""
+
+    def _read(self, token: str) -> Grant | None:
+        form = _FORM.fullmatch(token) if len(token) <= MAX_CHARS else None
+        if form is None or not hmac.compare_digest(self._mac(token.rpartition(".")[0]), form[6]):
+            return None
+        scopes = frozenset(SCOPES[letter] for letter in form[4] if letter in SCOPES)
+        return Grant(form[1], scopes, form[3], int(form[5]), RENEWS in form[4], form[2] or LOCAL)
 
     def _sign(self, grant: Grant) -> str:
         letters = "".join(letter for letter, scope in SCOPES.items() if scope in grant.scopes)

@@ -22,7 +22,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from agent.conversation.events import Played
 from agent.errors import AgentError, LimitReached, ScopeNeeded, WireError
 from agent.settings import Settings
-from agent.transport import wire
 from agent.transport.arrival import Arrival
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
@@ -33,6 +32,7 @@ from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, TOO_SLOW, PeerTab
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
 from agent.transport.sent_frames import SentFrames, lost_at
+from agent.transport.token_bucket import TokenBucket
 
 OUTPUT_LATENCY_MS = 120
 """From a frame leaving here to its being audible in a page: its buffer rides out TCP's delays."""
@@ -72,7 +72,7 @@ class WebSocketPeer:
         self._sent = SentFrames()
         self._pts = self._pts_us = 0
         """Of the frame that was sent last, in samples, and when that was."""
-        self._audio = wire.TokenBucket(MAX_AUDIO_PER_S, MAX_AUDIO_BURST)
+        self._audio = TokenBucket(MAX_AUDIO_PER_S, MAX_AUDIO_BURST)
         self._sending = asyncio.Lock()
         self._leaving = Leaving()
 

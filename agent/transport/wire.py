@@ -1,10 +1,10 @@
 """Messages between a device and its session: JSON texts over a data channel or a WebSocket.
 
 Down: timeline entries as `agent.timeline.codec.to_json` writes them, and `notices`, which are not of the timeline.
-Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64
-characters of [A-Za-z0-9-]; sending a command again under the same id does it once. Any payload may say, as
-`seen_seq`, up to which entry the client had seen the timeline; a stop, a cut or a confirmation leaves alone what began
-later, and a text does not break into it.
+Up: commands `{"event_id", "type", "payload"}`. `event_id` is made by the client, 8 to 64 characters of [A-Za-z0-9-],
+and not like e1000000, as the conversation names its own events; sending a command again under the same id does it
+once. Any payload may say, as `seen_seq`, up to which entry the client had seen the timeline; a stop, a cut or a
+confirmation leaves alone what began later, and a text does not break into it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from agent.conversation.events import (
     ClientCommand,
@@ -39,11 +40,14 @@ from agent.settings import BrowserSettings, Limits, VadSettings
 from agent.timeline.codec import to_json
 from agent.timeline.entry import Entry
 from agent.transport.session_token import Scope
+from agent.transport.token_bucket import TokenBucket
 
 HEARTBEAT = "heartbeat"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What nobody types and a terminal obeys."""
 EVENT_ID = r"^[A-Za-z0-9-]{8,64}$"
+OWN_ID = r"^e[0-9]{7,15}$"
+"""What a conversation names its own events by, from the millionth on."""
 
 CHANGEABLE: frozenset[str] = frozenset(
     [f"vad.{name}" for name in VadSettings.model_fields if name != "engine"]
@@ -64,10 +68,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _of_a_client(event_id: str) -> str:
+    if re.fullmatch(OWN_ID, event_id):
+        raise PydanticCustomError("own_id", "the conversation names its own events like this: send a UUID, for example")
+    return event_id
+
+
 class Command(_Strict):
     """The envelope of what a client asks for."""
 
-    event_id: Annotated[str, Field(pattern=EVENT_ID)]
+    event_id: Annotated[str, Field(pattern=EVENT_ID), AfterValidator(_of_a_client)]
     type: Annotated[str, Field(max_length=64)]
     payload: dict[str, Any] = {}
 
@@ -139,25 +149,6 @@ COMMANDS: Mapping[str, type[BaseModel]] = {
 def scope_of(type_: str) -> Scope:
     """What a session token must allow for a command of this type."""
     return _SCOPES.get(type_, "talk")
-
-
-class TokenBucket:
-    """At most `rate_per_s` units (messages, samples) a second on average, and at once `burst`, or a second's."""
-
-    def __init__(self, rate_per_s: float, burst: float = 0.0) -> None:
-        self._rate_per_s = rate_per_s
-        self._burst = self._tokens = burst or rate_per_s
-        self._seen_us = 0
-
-    def take(self, now_us: int, units: int = 1) -> bool:
-        """Whether so many more may come now."""
-        gained = max(now_us - self._seen_us, 0) * self._rate_per_s / 1_000_000
-        self._tokens = min(self._tokens + gained, self._burst)
-        self._seen_us = now_us
-        if self._tokens < units:
-            return False
-        self._tokens -= units
-        return True
 
 
 def check_changes(changes: Mapping[str, Json]) -> None:

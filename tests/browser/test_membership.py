@@ -125,6 +125,16 @@ def test_an_earlier_conversation_is_looked_at_and_gone_on_with(server: Server, b
     wait_idle(server)
 
 
+def test_who_cannot_go_on_is_told_why_the_conversation_is_a_new_one(server: Server, browser: Browser) -> None:
+    context = browser.new_context(bypass_csp=True)
+    context.add_init_script("sessionStorage.setItem('voice-agent', JSON.stringify({ token: 'v2.of.another.server' }))")
+    talk = TalkPage(context.new_page(), server.url)
+    talk.until(lambda: phase(talk) == "connected", "the new conversation")
+    talk.until(lambda: "session token is not one of this server" in talk.page.inner_text("#notices"), "why it is one")
+    context.close()
+    wait_idle(server)
+
+
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server that the test may stop and start again."""

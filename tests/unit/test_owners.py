@@ -206,3 +206,25 @@ def test_who_has_a_conversation_leaves_a_place_for_each_who_has_none(virtually: 
             await begun(app, "local")
 
     virtually(body)
+
+
+def test_no_place_is_kept_for_local_where_local_has_no_token(
+    virtually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(app: App) -> None:
+        app.settings = app.settings.model_copy(update={"limits": Limits(sessions=3)})
+        for _ in range(2):
+            await begun(app, "anna")
+        with pytest.raises(LimitReached, match="for other owners"):
+            await app.open(owner="anna")
+        await begun(app, "ben")
+
+    async def alone(app: App) -> None:
+        app.settings = app.settings.model_copy(update={"limits": Limits(sessions=3)})
+        for _ in range(3):
+            await begun(app, "anna")
+
+    monkeypatch.setitem(TOKENS, "local", "")
+    virtually(body)
+    monkeypatch.delitem(TOKENS, "ben")
+    virtually(alone)

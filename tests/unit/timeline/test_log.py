@@ -7,6 +7,7 @@ import pytest
 from agent.clock import VIRTUAL_EPOCH, Clock, run_virtual
 from agent.conversation.events import Fault, TextInput
 from agent.errors import Fenced, HeldByOther, Indeterminate, Unavailable
+from agent.timeline.entry import Entry
 from agent.timeline.log import READ_AT_ONCE, Timeline
 from agent.timeline.memory import MemoryStore
 
@@ -130,8 +131,21 @@ def test_a_command_is_known_by_its_id_when_its_entry_has_left_memory():
     run_virtual(main())
 
 
-def test_the_ids_of_commands_are_bounded(monkeypatch):
-    monkeypatch.setattr("agent.timeline.log.COMMANDS_KNOWN", 10)
+def test_a_command_is_known_by_its_id_however_many_came_since():
+    async def main():
+        timeline = Timeline("s", VIRTUAL_EPOCH, MemoryStore(clock=Clock()), 100)
+        commands = [TextInput(event_id=f"command-{number}", source="device:d", text="") for number in range(100_001)]
+        at = ("s", 1, "2026-01-01T00:00:00.000Z", 0, 0, "fact", "", "")
+        timeline.load([Entry(*at, command) for command in commands], VIRTUAL_EPOCH)
+        assert timeline.get("command-0") is None
+        assert timeline.has("command-0")
+        assert not timeline.has("command-100001")
+
+    run_virtual(main())
+
+
+def test_what_outlives_forgetting_is_bounded(monkeypatch):
+    monkeypatch.setattr("agent.timeline.command_ids.LATEST", 10)
 
     async def main():
         timeline = await held(MemoryStore(clock=Clock()))

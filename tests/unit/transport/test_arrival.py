@@ -1,13 +1,16 @@
 """How a device comes into a session."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
+from agent.clock import run_virtual
 from agent.conversation.events import Fault, SessionResumeFailed
-from agent.errors import SessionHeld, TokenRefused, WireError
-from agent.settings import Settings
+from agent.errors import SessionHeld, TokenRefused, TooFast, WireError
+from agent.settings import Limits, Settings
 from agent.transport.arrival import Traits, Wish, arrive, wish_of
+from agent.transport.device import Device
 from agent.transport.peers import PeerTable
 from agent.transport.reception import Reception
 from agent.transport.session_token import Grant, TokenKey
@@ -97,3 +100,49 @@ def test_what_another_process_holds_is_no_new_conversation(fakes):
         assert sessions.opened == 0
 
     asyncio.run(main())
+
+
+def test_one_link_brings_only_so_many_arrivals_a_minute(fakes):
+    settings = Settings(limits=Limits(arrivals_per_min=6))
+
+    async def main():
+        async with PeerTable(16) as peers:
+            reception = Reception(fakes.Sessions(), settings, peers, KEY)
+            own = (await reception.arrive(Wish())).grant
+            link, other, passed_on = (Grant(own.session_id, name=name) for name in ("0a-1", "0a-2", "0a-1-7"))
+
+            async def taken(grant, times):
+                came = 0
+                for _ in range(times):
+                    with suppress(TooFast):
+                        await reception.arrive(Wish(grant))
+                        came += 1
+                return came
+
+            assert await taken(link, 4) == 4
+            assert await taken(passed_on, 4) == 2, "whoever it was passed on to"
+            assert [await taken(grant, 8) for grant in (own, other)] == [6, 6]
+            await asyncio.sleep(20)
+            assert [await taken(grant, 8) for grant in (link, passed_on)] == [2, 0]
+
+    run_virtual(main())
+
+
+def test_what_a_device_says_anew_of_itself_counts_as_an_arrival(fakes):
+    settings = Settings(limits=Limits(arrivals_per_min=6))
+
+    async def main():
+        async with PeerTable(16) as peers:
+            reception = Reception(fakes.Sessions(), settings, peers, KEY)
+            own = (await reception.arrive(Wish())).grant
+            arrival = await reception.arrive(Wish(own))
+            device = Device.of(arrival, "test", settings.limits, peers.clock)
+            answers = [device.receive(fakes.command("device.joined", number)) for number in (1, 1, 2, 3, 4, 5, 6, 7)]
+            assert answers[:6] == [None] * 6, "one that is sent again is none"
+            assert all("wire.too_fast" in answer for answer in answers[6:])
+            assert len(arrival.call.posted) == 5
+            assert device.receive(fakes.command("text.input", 8, text="hello")) is None, "all else goes on"
+            with pytest.raises(TooFast, match=r"limits\.arrivals_per_min"):
+                await reception.arrive(Wish(own))
+
+    run_virtual(main())

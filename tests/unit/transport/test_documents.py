@@ -67,6 +67,8 @@ def test_every_command_is_described():
         (command("heartbeat"), True),
         ({"event_id": "command-0001", "type": "heartbeat"}, True),
         ({"event_id": "short", "type": "heartbeat"}, False),
+        ({"event_id": "e1000000", "type": "heartbeat"}, False),
+        ({"event_id": "e100000a", "type": "heartbeat"}, True),
         ({"type": "heartbeat"}, False),
     ],
 )

@@ -366,5 +366,10 @@ def test_a_link_lets_into_its_session_without_the_server_s_own_token_and_nowhere
         other = await client.get("/sessions/another/events", headers=guest)
         assert error_of(other) == (403, "session.token")
         assert sessions.opened == 1
+        await client.delete(minted.json()["revoke"], headers=server | _own(hello))
+        for where in ("/config.json", hello["events"]):
+            late = await client.get(where, headers=guest)
+            assert error_of(late) == (401, "session.token"), "its holder has no other"
+            assert "revoked" in late.json()["error"]["message"]
 
     served(body, sessions, Settings(server=Server(token="secret")))  # noqa: S106

@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+import websockets
 
 from agent.conversation.events import DeviceJoined, DeviceLeft, Fault, TextInput
 from agent.settings import Limits, Server, Settings
@@ -192,6 +193,25 @@ def test_too_many_commands_and_too_many_readers(fakes):
                 assert not third.ended.is_set()
 
     served(body, sessions, Settings(limits=Limits(messages_per_s=5, devices=2)))
+
+
+def test_who_comes_too_often_is_told_to_wait(fakes):
+    async def body(client, app):
+        hello, member = await begun(client)
+        for _ in range(2):
+            assert (await client.post("/sessions", headers=member)).status_code == 201
+        for method, path in (("POST", "/sessions"), ("GET", hello["events"])):
+            refused = await client.request(method, path, headers=member)
+            assert error_of(refused) == (429, "wire.too_fast")
+            assert int(refused.headers["retry-after"]) > 0
+        url = str(client.base_url).replace("http", "ws") + f"ws?session_token={hello['token']}"
+        async with websockets.connect(url, proxy=None) as socket:
+            assert json.loads(await socket.recv())["payload"]["code"] == "wire.too_fast"
+            with pytest.raises(websockets.ConnectionClosed):
+                await socket.recv()
+            assert socket.close_code == 1013, "try again later"
+
+    served(body, fakes.Sessions(), Settings(limits=Limits(arrivals_per_min=2)))
 
 
 def test_of_devices_that_come_at_once_no_more_stay_than_there_is_room_for(fakes):
