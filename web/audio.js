@@ -10,6 +10,8 @@
  * audio element: the agent can be heard, but there is no local cut and no PCM.
  */
 
+import { PcmPlayer } from './pcm_player.js';
+
 /** @typedef {{type: 'closed', byVoice: boolean, onsetAt: number, closedAt: number} | {type: 'opened', at: number}
  *   | {type: 'remote', on: boolean, at: number}
  *   | {type: 'levels', micDb: number, remoteDb: number, floorDb: number, thresholdDb: number, couplingDb: number,
@@ -96,12 +98,12 @@ export class AudioGraph {
     if (this.gate) this.setRemote(this.context.createMediaStreamSource(stream));
   }
 
-  /** @param {number} rate Hz @returns {(pcm: ArrayBuffer) => void} plays int16 mono, or drops it where it cannot */
+  /** @param {number} rate Hz @returns {PcmPlayer | null} null where it cannot be played */
   playPcm(rate) {
-    if (!this.gate) return () => undefined;
-    const player = new AudioWorkletNode(this.context, 'pcm-player', { numberOfInputs: 0, outputChannelCount: [1], processorOptions: { rate } });
-    this.setRemote(player);
-    return (pcm) => player.port.postMessage(pcm, [pcm]);
+    if (!this.gate) return null;
+    const player = new PcmPlayer(this.context, rate);
+    this.setRemote(player.node);
+    return player;
   }
 
   /** @param {(pcm: ArrayBuffer) => void} frame gets 20 ms of int16 mono 16 kHz at a time */

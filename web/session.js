@@ -9,7 +9,7 @@ import { LOOK_MS, Liveness } from './liveness.js';
  * @typedef {object} LinkHandlers
  * @property {(json: string) => void} message
  * @property {(stream: MediaStream) => void} remote
- * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm
+ * @property {(rate: number) => import('./pcm_player.js').PcmPlayer | null} pcm
  * @property {(message: string) => void} lost
  */
 
@@ -21,7 +21,7 @@ import { LOOK_MS, Liveness } from './liveness.js';
  * @property {(hello: Record<string, any>) => void} hello which conversation this is, before anything of it
  * @property {(token: string) => void} token the session token has been renewed
  * @property {(stream: MediaStream) => void} remote what the agent says, as a stream
- * @property {(rate: number) => (pcm: ArrayBuffer) => void} pcm or as PCM: the function that plays it
+ * @property {(rate: number) => import('./pcm_player.js').PcmPlayer | null} pcm or as PCM: what plays it, if anything can
  * @property {(message: string) => void} trying
  * @property {(silent: boolean) => void} silent nothing comes from the agent for a while, or it does so again
  * @property {(message: string) => void} lost
@@ -169,7 +169,7 @@ export class Call {
   }
 
   /** What a cut or a stop says of where it cut. @param {number} [agoS] how long ago that was
-   * @returns {{rtp_timestamp?: number, measured?: 'source' | 'stats'}} */
+   * @returns {{rtp_timestamp?: number, measured?: 'source' | 'stats' | 'player'}} */
   played(agoS = 0) {
     return this.link?.played(agoS) ?? {};
   }

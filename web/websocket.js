@@ -4,7 +4,7 @@ import { ServerError, parseMessage } from './wire.js';
 
 /** @typedef {import('./session.js').LinkHandlers} LinkHandlers */
 
-/** What waits in the page's own buffer; audio and messages come in one order. */
+/** What waits in the page's own buffer at least; audio and messages come in one order. */
 const BUFFER_S = 0.06;
 const MAX_BEHIND_BYTES = 64_000; // two seconds of microphone: the network does not keep up, so drop
 
@@ -17,8 +17,8 @@ export class WebSocketLink {
     this.over = false;
     this.ready = false;
     this.messages = 0;
-    /** @type {(pcm: ArrayBuffer) => void} */
-    this.play = () => undefined;
+    /** @type {import('./pcm_player.js').PcmPlayer | null} */
+    this.player = null;
   }
 
   /** @param {AbortSignal} signal @returns {Promise<void>} when the agent has said hello */
@@ -34,7 +34,7 @@ export class WebSocketLink {
       });
       this.socket.addEventListener('message', (event) => {
         this.messages += 1;
-        if (typeof event.data !== 'string') return this.play(event.data);
+        if (typeof event.data !== 'string') return this.player?.play(event.data);
         const message = this.ready ? null : parseMessage(event.data);
         if (message?.kind === 'error') {
           refusal = new ServerError(message.code, message.message, 0); // told once the socket closes
@@ -43,7 +43,7 @@ export class WebSocketLink {
         if (message?.kind !== 'hello') return this.handlers.message(event.data);
         this.ready = true;
         this.handlers.message(event.data);
-        this.play = this.handlers.pcm(message.payload.playout_rate ?? 48_000);
+        this.player = this.handlers.pcm(message.payload.playout_rate ?? 48_000);
         return resolve();
       });
     });
@@ -66,14 +66,17 @@ export class WebSocketLink {
     return true;
   }
 
-  /** Audio comes without timestamps here. */
-  played() {
-    return {};
+  /** What had surely been in the audio graph so long ago: a timestamp here is the number of samples before. @param {number} agoS
+   * @returns {{rtp_timestamp?: number, measured?: 'player'}} for a command; empty where it is not known */
+  played(agoS) {
+    const samples = this.player?.surely(agoS) ?? null;
+    return samples === null ? {} : { rtp_timestamp: samples >>> 0, measured: 'player' };
   }
 
-  /** How long until the audio sent last comes by in the audio graph, s. */
-  untilS() {
-    return BUFFER_S;
+  /** How long until the audio of this timestamp comes by in the audio graph. @param {number | null} rtpTimestamp
+   * @returns {number} s, negative for what has passed */
+  untilS(rtpTimestamp) {
+    return (rtpTimestamp === null ? null : this.player?.untilS(rtpTimestamp)) ?? BUFFER_S;
   }
 
   /** @param {string} message */

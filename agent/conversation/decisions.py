@@ -258,15 +258,18 @@ class PlaybackStop(Decision):
 
     `method` says how the heard part was measured: all of it was sent (`complete`), up to the
     last sample sent (`sent`), up to where the device says that it silenced itself (`device`, or `device_stats`
-    where that follows from its statistics: at least so much), or, where it cannot say, the last sample sent less
-    its output latency (`device_cut`). `shown`: no device has a loudspeaker, so all of it was read.
+    where that follows from its statistics: at least so much, or `device_player` where its own player counts), or,
+    where it cannot say, the last sample sent less its output latency (`device_cut`). `shown`: no device has a
+    loudspeaker, so all of it was read.
     """
 
     type: ClassVar[str] = "playback.stop"
     heard_ms: int
     heard_text: str
     unheard_text: str
-    method: Literal["complete", "shown", "sent", "device", "device_stats", "device_cut", "never_started"]
+    method: Literal[
+        "complete", "shown", "sent", "device", "device_stats", "device_player", "device_cut", "never_started"
+    ]
 
 
 # ── steering ─────────────────────────────────────────────────────────────────────────────

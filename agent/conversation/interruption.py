@@ -248,7 +248,7 @@ class Interruptions:
         if suspicion is not None and suspicion.device_cut:
             played = suspicion.played or played
         if played is not None and played.reply_id == reply.reply_id:
-            return max(0, min(sent, played.sample)), "device" if played.measured == "source" else "device_stats"
+            return max(0, min(sent, played.sample)), played.method
         if suspicion is None or not suspicion.device_cut:
             return max(0, sent - self._tail_samples), "sent"
         return max(0, sent - self._presence.output_latency_ms * REPLY_RATE // 1_000), "device_cut"

@@ -23,7 +23,7 @@ from agent.conversation.decisions import (
 from agent.conversation.playback import samples_to_ms
 from agent.conversation.reply import Reply
 
-Heard = Literal["complete", "shown", "sent", "device", "device_stats", "device_cut"]
+Heard = Literal["complete", "shown", "sent", "device", "device_stats", "device_player", "device_cut"]
 """How the heard part of a reply is known: see `PlaybackStop`."""
 
 

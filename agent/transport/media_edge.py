@@ -31,7 +31,7 @@ from agent.transport.frame_clock import FrameClock, Jitter
 from agent.transport.opus import Decoder, Encoder
 from agent.transport.port import FRAME_SAMPLES
 from agent.transport.receive_buffer import ReceiveBuffer, ReceiveCounts
-from agent.transport.sent_frames import SentFrames
+from agent.transport.sent_frames import SentFrames, samples_between
 
 Pcm = NDArray[np.int16]
 
@@ -192,8 +192,7 @@ class PlayoutTrack(MediaStreamTrack):
         """The reply and the sample that lie at this RTP timestamp, if it is of the last seconds."""
         if self._rtp_origin is None or self._pts is None:
             return None
-        since = (self.rtp_timestamp(self._pts) or 0) - rtp_timestamp
-        behind = (since + (1 << 31)) % (1 << 32) - (1 << 31)
+        behind = samples_between(rtp_timestamp, self._rtp_origin + self._pts)
         return None if behind < -FRAME_SAMPLES else self._sent.at(self._pts - behind)
 
     def sent_before(self, us: int) -> tuple[str, int] | None:

@@ -1,8 +1,8 @@
 """Which reply sample every frame that was sent began with, so that a device can say where it is.
 
 A device knows the RTP timestamp of the audio that it plays (RFC 3550; in browsers the
-synchronization source's `rtpTimestamp`). This maps it to the one coordinate that the
-conversation counts in.
+synchronization source's `rtpTimestamp`; over a WebSocket the number of samples before it). This maps it to the
+one coordinate that the conversation counts in.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ class SentFrames:
             return None
         reply_id, sample = self._begun[last]
         return reply_id, sample + FRAME_SAMPLES
+
+
+def samples_between(rtp_timestamp: int, later: int) -> int:
+    """From one RTP timestamp to another; they have 32 bits and wrap around."""
+    return (later - rtp_timestamp + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def lost_at(call: Call, sent: tuple[str, int] | None) -> Played | None:

@@ -2,7 +2,8 @@
 
 Binary messages up: PCM16 little-endian mono 16 kHz, up to 100 ms each. Binary messages down: 20 ms
 frames of PCM16 little-endian mono 48 kHz, silence included, on an absolute clock. Texts both
-ways: as on the data channel, after a first one down:
+ways: as on the data channel, with the number of samples (modulo 2^32) that were sent over this socket before a
+frame as its RTP timestamp, after a first one down:
 
     {"type": "hello", "payload": {"session_id", "hearing_rate", "playout_rate", "frame_samples", …}} (see `arrival`)
 
@@ -15,6 +16,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine, Sequence
+from itertools import count
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -22,6 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from agent.conversation.events import Played
 from agent.errors import AgentError, LimitReached, ScopeNeeded, WireError
 from agent.settings import Settings
+from agent.timeline.entry import Entry
 from agent.transport.arrival import Arrival
 from agent.transport.channel import stream_timeline
 from agent.transport.device import Device
@@ -31,7 +34,7 @@ from agent.transport.notices import Hello
 from agent.transport.peers import BROKE_OFF, CLOSED, REPLACED, TOO_SLOW, PeerTable, goodbye
 from agent.transport.port import FRAME_SAMPLES, PLAYOUT_RATE, Sessions
 from agent.transport.receive_buffer import OUTPUT_RATE
-from agent.transport.sent_frames import SentFrames, lost_at
+from agent.transport.sent_frames import SentFrames, lost_at, samples_between
 from agent.transport.token_bucket import TokenBucket
 
 OUTPUT_LATENCY_MS = 120
@@ -59,7 +62,7 @@ class WebSocketPeer:
     ) -> None:
         call, clock = arrival.call, peers.clock
         self.session_id = call.session_id
-        self.device = Device.of(arrival, "websocket", settings.limits, clock)
+        self.device = Device.of(arrival, "websocket", settings.limits, clock, self._locate)
         self.connection_id = secrets.token_hex(12)
         self._arrival = arrival
         self._peers = peers
@@ -189,8 +192,11 @@ class WebSocketPeer:
 
     async def _play(self) -> None:
         silence = bytes(2 * FRAME_SAMPLES)
-        while self.open:
-            self._pts, self._pts_us = await self._frames.tick() * FRAME_SAMPLES, self._clock.now_us()
+        for pts in count(0, FRAME_SAMPLES):
+            await self._frames.tick()
+            if not self.open:
+                return
+            self._pts, self._pts_us = pts, self._clock.now_us()
             position, frame = self._call.position(), self._call.next_frame()
             if position is not None and frame is not None:
                 self._sent.sent(self._pts, *position)
@@ -198,12 +204,20 @@ class WebSocketPeer:
 
     async def _send_timeline(self) -> None:
         try:
-            await stream_timeline(self._call, self, self._arrival.after)
+            await stream_timeline(self._call, self, self._arrival.after, self._rtp_of)
         except LimitReached:
             self.leave(TOO_SLOW)
         except AgentError as error:
             self.leave(f"the timeline could not be sent: {error}")
         self.leave(CLOSED if self._call.over else BROKE_OFF)
+
+    def _rtp_of(self, entry: Entry) -> int | None:
+        """For playback events, what had been sent when they happened."""
+        return self._pts % (1 << 32) if entry.event.type.startswith("playback.") else None
+
+    def _locate(self, rtp_timestamp: int) -> tuple[str, int] | None:
+        behind = samples_between(rtp_timestamp, self._pts)
+        return None if behind < -FRAME_SAMPLES else self._sent.at(self._pts - behind)
 
     async def _watch(self) -> None:
         limit_us = round(self._limits.silent_peer_s * 1_000_000)

@@ -34,6 +34,7 @@ from agent.conversation.events import (
     SettingsChanged,
     TextInput,
 )
+from agent.conversation.played import Measured
 from agent.conversation.policy import Endpointing, Interruption
 from agent.errors import TooFast, WireError
 from agent.settings import BrowserSettings, Limits, VadSettings
@@ -102,7 +103,7 @@ class _Silencing(_Said):
 
     reply_id: Annotated[str, Field(max_length=64)] = ""
     rtp_timestamp: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
-    measured: Literal["source", "stats"] = "source"
+    measured: Measured = "source"
 
 
 class _Confirm(_Said):

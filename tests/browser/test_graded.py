@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from agent.bench.alignment import Reference, continuity
 from agent.timeline.entry import Entry
 from tests.browser.conftest import LONG_QUESTION
 from tests.browser.page import RATE, Heard, TalkPage
-from tests.fixtures.server import Server, payloads, start_server, stop_server
+from tests.fixtures.server import Server, payloads, start_server, stop_server, wait_idle
 from tests.fixtures.speech import Pcm, has_flite, resampled, sounds, speak
 
 pytestmark = pytest.mark.realtime
@@ -55,6 +56,15 @@ LOST_MS = """async () => {
 """What the browser's own receiver left out or made up, because the machine stalled."""
 NO_SOURCES = "() => { delete RTCRtpReceiver.prototype.getSynchronizationSources; }"
 """A browser that does not name the frame that it played last."""
+LATE_SOCKET = """
+const Real = WebSocket;
+window.WebSocket = class extends Real {
+  addEventListener(type, listener) {
+    super.addEventListener(type, type === 'message' ? (event) => setTimeout(listener, 600, event) : listener);
+  }
+};
+"""
+"""A network over which everything that comes down a WebSocket takes so many milliseconds."""
 STOP_THRICE = """() => {
   for (let i = 0; i < 2; i++) document.dispatchEvent(new KeyboardEvent('keydown', { code: 'Escape', bubbles: true }));
   document.getElementById('stop').click();
@@ -241,6 +251,31 @@ def test_two_escapes_and_the_button_at_once_are_one_stop(server: Server, talk: T
     assert_no_ghost_speech(talk, heard)
     assert not types(entries, "error")
     assert not talk.errors
+
+
+def test_over_a_slow_websocket_what_was_heard_is_what_the_page_had_played(server: Server, browser: Browser) -> None:
+    context = browser.new_context(bypass_csp=True)
+    context.add_init_script(LATE_SOCKET)
+    talk = TalkPage(context.new_page(), server.url, webrtc=False)
+    talk.connect()
+    talk.record()
+    tell(talk, 2_000)
+    talk.page.keyboard.press("Escape")
+    talk.until(lambda: talk.page.locator("#items del.cut").count() == 1, "the cut part")
+    heard, [closed] = talk.recording(), [event for event in talk.gate_events() if event["type"] == "closed"]
+    context.close()
+
+    entries = server.entries()
+    [story] = payloads(entries, "playback.stop")
+    sent_ms = max(mark.sample for mark in payloads(entries, "playback.mark")) / 48
+    began = np.flatnonzero(heard.level(heard.ear) > AUDIBLE)[0] * WINDOW_S
+    audible_ms = (closed["closedAt"] - heard.started_at - began) * 1_000
+    print(f"heard {story.heard_ms} ms, audible {audible_ms:.0f} ms, sent {sent_ms:.0f} ms and more")
+    assert story.method == "device_player"
+    assert abs(story.heard_ms - audible_ms) < 100
+    assert sent_ms - story.heard_ms > 300, "it does not follow what was sent"
+    assert f"{story.heard_text} {story.unheard_text}".startswith("Once upon a time")
+    wait_idle(server)
 
 
 def ask_for_letter(talk: TalkPage, more: str = "") -> None:

@@ -7,6 +7,7 @@ const CAPTURE_RATE = 16_000;
 const FRAME_SAMPLES = 320; // 20 ms
 const LEAD_S = 0.06;
 const MAX_S = 2;
+const TELL_S = 0.02;
 
 /** Posts the microphone as 20 ms ArrayBuffers of int16, mono, 16 kHz, until it is told that nobody wants them. */
 class CaptureProcessor extends AudioWorkletProcessor {
@@ -35,14 +36,17 @@ class CaptureProcessor extends AudioWorkletProcessor {
   }
 }
 
-/** Plays ArrayBuffers of int16, mono, at `processorOptions.rate`; null is the end of them. */
+/** Plays ArrayBuffers of int16, mono, at `processorOptions.rate`; null is the end of them. Posts how many of their samples have come
+ * by, `{samples, at}`, by the time `at` of the audio context. */
 class PlayerProcessor extends AudioWorkletProcessor {
   /** @param {AudioWorkletNodeOptions} options */
   constructor(options) {
     super(options);
-    const resampler = new Resampler(options.processorOptions?.rate ?? 48_000, sampleRate);
+    this.step = (options.processorOptions?.rate ?? 48_000) / sampleRate;
+    const resampler = new Resampler(this.step * sampleRate, sampleRate);
     this.buffer = new PlayoutBuffer(Math.round(LEAD_S * sampleRate), Math.round(MAX_S * sampleRate));
     this.over = false;
+    this.toldAt = -Infinity;
     this.port.onmessage = ({ data }) => {
       if (data === null) this.over = true;
       else this.buffer.push(resampler.push(toFloat(new Int16Array(data))));
@@ -51,7 +55,12 @@ class PlayerProcessor extends AudioWorkletProcessor {
 
   /** @param {Float32Array[][]} _inputs @param {Float32Array[][]} outputs */
   process(_inputs, outputs) {
-    if (outputs[0][0]) this.buffer.pull(outputs[0][0]);
+    const [channel] = outputs[0];
+    if (channel) this.buffer.pull(channel);
+    if (channel && currentTime - this.toldAt >= TELL_S) {
+      this.toldAt = currentTime;
+      this.port.postMessage({ samples: this.buffer.left * this.step, at: currentTime + channel.length / sampleRate });
+    }
     return !this.over;
   }
 }

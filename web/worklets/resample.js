@@ -81,6 +81,8 @@ export class PlayoutBuffer {
     this.length = 0;
     this.playing = false;
     this.dropped = 0;
+    /** Samples that have left it: pulled, or dropped. */
+    this.left = 0;
   }
 
   /** @param {Float32Array} samples */
@@ -90,6 +92,7 @@ export class PlayoutBuffer {
         this.read = (this.read + 1) % this.ring.length;
         this.length -= 1;
         this.dropped += 1;
+        this.left += 1;
       }
       this.ring[(this.read + this.length) % this.ring.length] = samples[i];
       this.length += 1;
@@ -104,6 +107,7 @@ export class PlayoutBuffer {
     out.fill(0, count);
     this.read = (this.read + count) % this.ring.length;
     this.length -= count;
+    this.left += count;
     if (count < out.length) this.playing = false;
   }
 }

@@ -58,6 +58,7 @@ def test_every_command_is_described():
         (command("control.focus"), True),
         (command("device.cut", undo=True), True),
         (command("device.cut", rtp_timestamp=1, measured="stats"), True),
+        (command("device.cut", rtp_timestamp=1, measured="player"), True),
         (command("device.cut", rtp_timestamp=1, measured="guessed"), False),
         (command("device.joined", time_zone="Europe/Paris"), True),
         (command("device.joined", time_zone="no such zone!"), False),

@@ -67,7 +67,7 @@ def test_the_track_maps_rtp_timestamps_also_across_their_wrap():
     run_virtual(main())
 
 
-@pytest.mark.parametrize("measured", ["source", "stats"])
+@pytest.mark.parametrize("measured", ["source", "stats", "player"])
 def test_a_cut_names_the_reply_sample_and_how_it_was_measured(measured):
     async def main():
         at = iter(range(0, 960 * 100, 960))

@@ -4,13 +4,14 @@ import asyncio
 import json
 import socket
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import websockets
 
-from agent.conversation.events import DeviceJoined, DeviceLeft, Fault, TextInput
+from agent.conversation.events import ControlStop, DeviceJoined, DeviceLeft, Fault, PlaybackMark, Played, TextInput
 from agent.settings import Limits, Server, Settings
 from agent.transport import websocket
 from agent.transport.http import create_app
@@ -201,6 +202,33 @@ def test_what_was_sent_behind_the_last_sign_of_life_was_not_heard(fakes, monkeyp
             peer.give_way()
             await fakes.until(lambda: isinstance(call.posted[-1], DeviceLeft))
             assert call.posted[-1].played.reply_id == "r1"
+
+    run(body, sessions)
+
+
+def test_a_cut_says_how_many_samples_of_what_was_sent_had_been_played(fakes):
+    sessions = fakes.Sessions()
+
+    async def body(url, app):
+        async with connected(url) as ear:
+            await fakes.until(lambda: ear.frames)
+            [peer] = app.state.peers._peers.values()
+            call = sessions.calls[peer.session_id]
+            await fakes.until(lambda: len(ear.frames) > 5)
+            begun, sample = len(ear.frames), count(0, 960)
+            call.place, call.playing = lambda: ("r1", next(sample)), True
+            await fakes.until(lambda: len(ear.frames) > begun + 30)
+            first = next(at for at, frame in enumerate(ear.frames) if frame.any()) * 960
+            await call.record(PlaybackMark(event_id="e1", source="core", reply_id="r1", sample=0))
+            mark = await fakes.until(lambda: next((m for m in ear.messages if m["type"] == "playback.mark"), None))
+            assert first + 20 * 960 < mark["rtp_timestamp"] < len(ear.frames) * 960
+            cut = fakes.command("device.cut", rtp_timestamp=first + 4_810, measured="player")
+            ahead = fakes.command("control.stop", 2, rtp_timestamp=first + 480_000, measured="player")
+            for message in (cut, ahead):
+                await ear.socket.send(message)
+            await fakes.until(lambda: isinstance(call.posted[-1], ControlStop))
+            assert call.posted[-2].played == Played("r1", 4_810, "player")
+            assert call.posted[-1].played is None, "nobody plays what was not sent"
 
     run(body, sessions)
 
