@@ -299,18 +299,17 @@ class Answering:
         reply.step_calls = []
         reply.model_running = True
         self._watch.model(now_us)
-        self._out.add(
-            d.ModelStart(
-                turn_id=reply.turn_id,
-                reply_id=reply.reply_id,
-                step=reply.step,
-                text=reply.text,
-                understood=reply.understood,
-                context=reply.context,
-                results=tuple(reply.results),
-                speculative=not reply.committed,
-            )
+        start = d.ModelStart(
+            turn_id=reply.turn_id,
+            reply_id=reply.reply_id,
+            step=reply.step,
+            text=reply.text,
+            understood=reply.understood,
+            context=reply.context,
+            results=tuple(reply.results),
+            speculative=not reply.committed,
         )
+        self.context.asked(self._out.add(start))
 
     def _advance_actions(self, reply: Reply, now_us: int) -> None:
         unsafe = self._presence.out_of_control or (self._presence.unheard and not reply.by_hand)

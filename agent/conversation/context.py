@@ -6,8 +6,8 @@ from collections import deque
 
 
 class Context:
-    """At most `limit` event ids. Beyond it the older half is forgotten at once: until then prompts begin
-    alike, and a language model need not read their beginning anew.
+    """At most `limit` event ids. Beyond it the older half is let go at once, and the `model.start` that was last
+    made of it stands in its place: a prompt can go back through that, and the lists that it is made of stay short.
 
     A call and its result are one group: half an exchange would mislead every later prompt.
     """
@@ -16,6 +16,7 @@ class Context:
         self._limit = limit
         self._groups: deque[tuple[str, ...]] = deque()
         self._size = 0
+        self._start_id = ""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -28,6 +29,10 @@ class Context:
         self._groups.append(group)
         self._size += len(group)
         self._trim()
+
+    def asked(self, start_id: str) -> None:
+        """A brain was asked, by this `model.start`, with what is here."""
+        self._start_id = start_id
 
     def remove(self, *event_ids: str) -> None:
         """Forget each group of which one of these events is all."""
@@ -44,3 +49,6 @@ class Context:
         if self._size > self._limit:
             while len(self._groups) > 1 and self._size > self._limit // 2:
                 self._size -= len(self._groups.popleft())
+            if self._start_id:
+                self._groups.appendleft((self._start_id,))
+                self._size += 1

@@ -97,9 +97,9 @@ class ModelStart(Decision):
     """Thinking: run the brain for this reply. Step 1, or a further one once tools answered.
 
     The prompt is a function of this decision: the events of `context` (timeline event ids,
-    oldest first), then `text`, the user's words, which are not yet on the timeline as a
-    finished turn while `speculative`, then the events of `results`: the calls and results of
-    this reply's earlier steps.
+    oldest first; an earlier `model.start` in front stands for what its own were), then `text`,
+    the user's words, which are not yet on the timeline as a finished turn while `speculative`,
+    then the events of `results`: the calls and results of this reply's earlier steps.
     """
 
     type: ClassVar[str] = "model.start"

@@ -151,7 +151,8 @@ class Replies:
     tts_timeout_ms: int = 10_000
     """Speech that was asked for and is not there after this long is given up."""
     context_events: int = 256
-    """What was said and done that prompts are made of; beyond it the older half is forgotten."""
+    """What was said and done that prompts are made of, and that a `model.start` lists; beyond it the older half is
+    reached through an earlier one, and no further back than through four."""
 
     def __post_init__(self) -> None:
         if self.steering not in ("now", "sentence", "after"):

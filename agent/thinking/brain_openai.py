@@ -29,6 +29,7 @@ from agent.thinking.chat_errors import (
     BrokenStream,
     Silent,
     explained,
+    too_long,
     transient,
     wait_s,
     wants_other_limit,
@@ -41,6 +42,7 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 3.0
 PREFLIGHT_TIMEOUT_S = 2.0
+MIN_WINDOW_TOKENS = 1_024
 FIRST_RETRY_S = 0.25
 """The pause before the second attempt; it doubles with each further one."""
 USAGE_TIMEOUT_S = 0.3
@@ -68,6 +70,7 @@ class OpenAiBrain:
         self._key = _key(settings.api_key_env)
         self._model = settings.model
         self._limit = "max_tokens"
+        self._window_tokens = settings.context_tokens
         self._outage = Outage()
         timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
         # A proxy that the environment names is not for a model on this machine.
@@ -111,8 +114,7 @@ class OpenAiBrain:
                 return
             except FAILURES as error:
                 failure = error
-            if not begun and wants_other_limit(failure) and self._limit == "max_tokens":
-                self._limit = "max_completion_tokens"
+            if not begun and self._adapts(failure):
                 continue
             pause_s = max(FIRST_RETRY_S * 2**attempt, wait_s(failure))
             again = not begun and transient(failure) and attempt < self._settings.retries
@@ -120,6 +122,18 @@ class OpenAiBrain:
                 raise self._given_up(failure, begun=begun) from failure
             attempt += 1
             await asyncio.sleep(pause_s)
+
+    def _adapts(self, failure: Exception) -> bool:
+        """Whether the request is to be put otherwise, now and from now on."""
+        if wants_other_limit(failure) and self._limit == "max_tokens":
+            self._limit = "max_completion_tokens"
+            return True
+        if not too_long(failure) or self._window_tokens <= MIN_WINDOW_TOKENS:
+            return False
+        self._window_tokens = max(MIN_WINDOW_TOKENS, self._window_tokens * 3 // 4)
+        why = explained(failure, self._settings, self._key)
+        log.warning("%s; until then prompts are kept to %d tokens", why, self._window_tokens)
+        return True
 
     async def _attempt(self, prompt: Prompt, deadlines: _Deadlines) -> AsyncGenerator[Delta | Call | Usage, None]:
         """One request. Raises `FAILURES`."""
@@ -163,7 +177,7 @@ class OpenAiBrain:
         taken = settings.max_tokens + sum(tokens(str(tool)) for tool in tools)
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": chat_messages(prompt, settings.context_tokens - taken),
+            "messages": chat_messages(prompt, self._window_tokens - taken),
             "temperature": settings.temperature,
             self._limit: settings.max_tokens,
             "stream": True,

@@ -48,7 +48,7 @@ def explained(error: Exception, settings: BrainSettings, key: str) -> str:
             return f"{where} takes no more requests for now, or the quota is used up ({quoted})"
         case openai.BadRequestError() if "tool" in quoted.lower():
             return f"{model} cannot call tools: take one that can, or set brain.offer_tools = false ({quoted})"
-        case openai.BadRequestError() if "context" in quoted.lower():
+        case openai.BadRequestError() if too_long(error):
             return f"the conversation does not fit into {model}: set brain.context_tokens to its window ({quoted})"
         case openai.APIStatusError():
             return f"{where} answered {error.status_code} ({quoted})"
@@ -80,6 +80,11 @@ def wait_s(error: Exception) -> float:
 def wants_other_limit(error: Exception) -> bool:
     """Whether the model takes `max_completion_tokens` in place of `max_tokens`."""
     return isinstance(error, openai.BadRequestError) and "max_completion_tokens" in str(error)
+
+
+def too_long(error: Exception) -> bool:
+    """Whether the prompt does not fit into the model's window."""
+    return isinstance(error, openai.BadRequestError) and "context" in str(error).lower()
 
 
 def _quoted(error: Exception, key: str) -> str:

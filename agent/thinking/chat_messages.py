@@ -1,7 +1,7 @@
 """A prompt in the form of a chat API: what is sent to the model, and that it fits into its context window.
 
     system      how to talk, who to be, the day: the same for all prompts of a day, so that its cache holds
-    user        what the user said, with notes in brackets in front of it
+    user        what the user said, with notes in brackets in front of it, such as that it was heard unclearly
     assistant   what the user *heard*; a call, always followed by its result
     tool        that result
 
@@ -17,6 +17,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from agent.conversation.events import Json
@@ -31,8 +32,10 @@ STYLE = (
     "sense, ask."
 )
 INTERRUPTED = "I interrupted you there and heard no more of that."
+UNCLEAR = "The recogniser heard this unclearly; some of it may be other words."
 MAX_RESULT_CHARS = 8_000
-"""Of one tool's result that the model is shown."""
+"""Of one tool's result that the model is shown; of a small window less, as many as that has tokens."""
+MIN_RESULT_CHARS = 200
 DIGEST_SHARE = 5
 """The digest takes at most one part in so many of the window."""
 MIN_DIGEST_LINE_CHARS = 40
@@ -47,7 +50,8 @@ def chat_messages(prompt: Prompt, window_tokens: int) -> list[Chat]:
     """The messages for a model that has `window_tokens` left beside the tools and its answer."""
     parts = filter(None, (STYLE, prompt.instructions, _day(prompt)))
     system: Chat = {"role": "system", "content": _sound("\n\n".join(parts))}
-    turns = _turns(prompt.messages)
+    limit = min(MAX_RESULT_CHARS, max(MIN_RESULT_CHARS, window_tokens))
+    turns = _turns([_shortened(message, limit) for message in prompt.messages])
     room = window_tokens - tokens(_dumped(system))
     start = _first_kept([sum(map(_message_tokens, turn)) for turn in turns], room - room // DIGEST_SHARE)
     left_out = [message for turn in turns[:start] for message in turn]
@@ -73,7 +77,7 @@ def chat_tools(specs: Sequence[ToolSpec]) -> tuple[list[Chat], Mapping[str, str]
 
 def tokens(text: str) -> int:
     """About how many tokens a text takes, rather too many."""
-    plain = len(text.encode("ascii", "ignore"))
+    plain = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
     return (2 * plain) // 7 + (len(text) - plain) + 1
 
 
@@ -90,6 +94,16 @@ def _turns(messages: Sequence[Message]) -> list[list[Message]]:
     return found
 
 
+def _shortened(message: Message, limit: int) -> Message:
+    """A result of at most so many characters."""
+    if message.role != "result":
+        return message
+    told, said = _result(replace(message, error_class="")), message.text
+    if len(told) > limit:
+        message = replace(message, content=f"{told[:limit]} … (the rest is left out)")
+    return message if len(said) <= limit else replace(message, text=f"{said[:limit]} …")
+
+
 def _first_kept(sizes: Sequence[int], room: int) -> int:
     """The first turn that still fits, as it was decided turn by turn while the conversation grew."""
     start = size = 0
@@ -103,14 +117,22 @@ def _first_kept(sizes: Sequence[int], room: int) -> int:
 
 
 def _message_tokens(message: Message) -> int:
-    text = message.text if message.role != "result" else _result(message)
-    return MESSAGE_TOKENS + tokens(text + (_dumped(message.arguments) + message.name if message.role == "call" else ""))
+    match message.role:
+        case "result":
+            text = _result(message)
+        case "call":
+            text = _dumped(message.arguments) + message.name
+        case _:
+            text = message.text + UNCLEAR * (not message.understood) + INTERRUPTED * bool(message.cut)
+    return MESSAGE_TOKENS + tokens(text)
 
 
 def _digest(messages: Sequence[Message], room: int) -> str:
-    """The turns that are left out, a line for each thing said or done, the shorter the more they are; the
-    latest of them where not all fit."""
+    """The turns that are left out, a line for each thing said or done, the shorter the more they are. Where not all
+    fit, what the agent said is left out first, and then what is oldest."""
     lines = list(filter(None, map(_digest_line, messages)))
+    if len(lines) * tokens("x" * MIN_DIGEST_LINE_CHARS) > room:
+        lines = list(filter(None, (_digest_line(message) for message in messages if message.role != "agent")))
     limit = max(MIN_DIGEST_LINE_CHARS, min(MAX_DIGEST_LINE_CHARS, 3 * room // max(1, len(lines))))
     kept: list[str] = []
     for line in reversed(lines):
@@ -126,7 +148,7 @@ def _digest(messages: Sequence[Message], room: int) -> str:
 def _digest_line(message: Message) -> str:
     match message.role:
         case "user":
-            text = f"I said: {message.text}"
+            text = f"I said{'' if message.understood else ', perhaps'}: {message.text}"
         case "agent" if message.text:
             text = f"You said: {message.text}"
         case "result":
@@ -148,6 +170,7 @@ def _rendered(messages: Sequence[Message], notes: list[str]) -> list[Chat]:
     for at, message in enumerate(messages):
         match message.role:
             case "user":
+                notes = notes if message.understood else [*notes, UNCLEAR]
                 _add(found, "user", "\n\n".join([*(f"[{note}]" for note in notes), message.text]), "\n\n")
                 notes = []
             case "agent":
@@ -189,8 +212,7 @@ def _exchange(call: Message, result: Message) -> list[Chat]:
 def _result(message: Message) -> str:
     if message.error_class:
         return _dumped({"error": message.error_class, "message": message.text})
-    text = message.content if isinstance(message.content, str) else _dumped(message.content)
-    return _sound(text if len(text) <= MAX_RESULT_CHARS else text[:MAX_RESULT_CHARS] + " … (the rest is left out)")
+    return _sound(message.content if isinstance(message.content, str) else _dumped(message.content))
 
 
 def _add(found: list[Chat], role: str, text: str, between: str) -> None:

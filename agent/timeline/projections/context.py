@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from agent.conversation.decisions import (
     ActionCommitted,
     ActionProposed,
     ActionStarted,
     InterruptionRecorded,
+    ModelStart,
     PlaybackStop,
     TurnEnd,
 )
@@ -16,8 +18,13 @@ from agent.conversation.events import Json, ToolCall, ToolResult
 from agent.conversation.message import Message
 from agent.timeline.entry import Entry
 
+MAX_LINKS = 4
+"""As far back as this a prompt goes through earlier ones."""
 
-def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Message]:
+Find = Callable[[str], Entry | None]
+
+
+def messages(find: Find, ids: Sequence[str]) -> list[Message]:
     """The messages of a prompt whose events have these `ids`, in their order.
 
     `turn.end`          a user message
@@ -26,15 +33,13 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Me
     `tool.result`       its result; so is the `action.proposed` of one that waits for the user
     `action.committed`  a note, if it was `late`: the reply that began it had been interrupted
     `interruption.recorded`  a note, if actions go on whose outcome is not known
+    `model.start`       as the first: what its own prompt was made of, up to what stands behind it here
 
     Other events, and ids that `find` does not know (any more), are left out.
     """
     calls: dict[str, ToolCall | ActionStarted] = {}
     found: list[Message] = []
-    for event_id in ids:
-        entry = find(event_id)
-        if entry is None:
-            continue
+    for entry in _entries(find, ids):
         if isinstance(entry.event, ToolCall):
             calls[f"{entry.event.reply_id}:{entry.event.call_id}"] = entry.event
         elif isinstance(entry.event, ActionStarted):
@@ -42,6 +47,24 @@ def messages(find: Callable[[str], Entry | None], ids: Sequence[str]) -> list[Me
         message = _message(entry, calls)
         if message is not None:
             found.append(message)
+    return found
+
+
+def _entries(find: Find, ids: Sequence[str]) -> list[Entry]:
+    """Those that are known. Of what is reached through a `model.start` all are, or none is told: prompts that lost
+    their beginning bit by bit would each have to be read anew by a language model."""
+    found = [entry for event_id in ids if (entry := find(event_id)) is not None]
+    behind = set(ids)
+    for _ in range(MAX_LINKS):
+        start = found[0].event if found else None
+        if not isinstance(start, ModelStart):
+            break
+        before = list(takewhile(lambda event_id: event_id not in behind, start.context))
+        linked = [entry for event_id in before if (entry := find(event_id)) is not None]
+        if len(linked) < len(before):
+            break
+        found[:1] = linked
+        behind.update(before)
     return found
 
 

@@ -123,6 +123,9 @@ def test_context_forgets_whole_exchanges_the_older_half_at_once():
     assert "call" not in context
     context.set_limit(2)
     assert context.ids == ("y",)
+    context.asked("start")
+    context.add("z", "zz")
+    assert context.ids == ("start", "z", "zz"), "the prompt that had it stands for what is let go"
 
 
 def test_the_length_of_the_context_is_a_setting():

@@ -220,7 +220,7 @@ def test_chunks_that_say_nothing_are_passed_over(odd: dict[str, Any]) -> None:
     ],
 )
 def test_a_refusal_says_what_to_do(refusal: Refusal, says: str) -> None:
-    error, _ = failure(*[[refusal]] * 3)
+    error, _ = failure(*[[refusal]] * 20)
     assert re.search(says, str(error)), str(error)
     assert "sk-secret" not in str(error)
     assert error.apology == ("" if refusal.status == 400 else APOLOGY)
@@ -275,6 +275,32 @@ def test_a_model_that_wants_the_limit_under_its_other_name_gets_it() -> None:
     virtually(server, scene)
     bodies = [request.body for request in server.requests if request.body]
     assert ["max_tokens" in body for body in bodies] == [True, False, False]
+
+
+def test_a_window_that_is_smaller_than_was_set_is_found_and_kept_to(caplog: pytest.LogCaptureFixture) -> None:
+    """The answer comes all the same, and later prompts are short enough at once."""
+    talk = [Message(role, f"{'word ' * 40}{n}") for n in range(60) for role in ("user", "agent")]  # type: ignore[arg-type]
+    no = Refusal(400, {"error": {"message": "the request exceeds the available context size", "n_ctx": 4096}})
+    server = ChatServer([no], [no], answer("Yes."), answer("Yes."))
+
+    async def scene(brain: OpenAiBrain) -> None:
+        for _ in range(2):
+            assert text_of(await parts_of(brain, prompt(*talk, Message("user", "and now?")))) == "Yes."
+
+    virtually(server, scene, settings(context_tokens=8_192))
+    sizes = [len(json.dumps(messages)) for messages in server.prompts]
+    assert sizes[0] > sizes[1] > sizes[2] == sizes[3]
+    assert server.prompts[2] == server.prompts[3], "what was found out is not found out again"
+    assert all(messages[-1]["content"] == "and now?" for messages in server.prompts)
+    assert "set brain.context_tokens" in caplog.text
+    assert "kept to 4608 tokens" in caplog.text
+
+
+def test_a_prompt_that_can_be_made_no_shorter_is_given_up() -> None:
+    no = Refusal(400, {"error": {"message": "exceeds the context size"}})
+    error, server = failure(*[[no]] * 20)
+    assert "brain.context_tokens" in str(error)
+    assert len(server.prompts) < 15
 
 
 def test_while_it_is_away_it_says_so_at_once_and_it_comes_back_by_itself() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.thinking.chat_messages import INTERRUPTED, STYLE, chat_messages, chat_tools, tokens
+from agent.thinking.chat_messages import INTERRUPTED, STYLE, UNCLEAR, chat_messages, chat_tools, tokens
 from agent.thinking.port import Message, Prompt, ToolSpec, UserContext
 
 NOW = datetime(2026, 11, 22, 16, 20, tzinfo=UTC)
@@ -82,9 +82,28 @@ def test_a_long_result_is_cut_and_half_a_character_can_be_sent() -> None:
     json.dumps(messages, ensure_ascii=False).encode()
 
 
+def test_a_small_window_is_shown_less_of_a_result() -> None:
+    [*_, found] = sent(user("look"), call(), result(content={"text": "x" * 20_000}), window=2_000)
+    assert 2_000 < len(found["content"]) < 2_100
+    [*_, failed] = sent(
+        user("look"), call(), result(text="y" * 20_000, content=None, error_class="crash"), window=2_000
+    )
+    assert json.loads(failed["content"])["error"] == "crash"
+    assert len(failed["content"]) < 2_100
+
+
 def test_notes_reach_the_model_with_the_users_next_words() -> None:
     messages = sent(user("a"), agent("b"), Message("note", "set timer was done"), user("c"))
     assert brief(messages)[-1] == ("user", "[set timer was done]\n\nc")
+
+
+def test_words_that_the_recogniser_is_not_sure_of_reach_the_model_and_say_so() -> None:
+    unsure = Message("user", "right a poem about the see", understood=False)
+    messages = sent(user("hello"), agent("Hi", cut=" there."), unsure, agent("A poem?"), user("yes"))
+    assert brief(messages)[2] == ("user", f"[{INTERRUPTED}]\n\n[{UNCLEAR}]\n\nright a poem about the see")
+    assert brief(messages)[-1] == ("user", "yes"), "typed, or heard well"
+    left_out = sent(unsure, agent("A poem?"), *conversation(9), user("next"), window=700)[1]["content"]
+    assert "I said, perhaps: right a poem" in left_out
 
 
 def test_roles_alternate_whoever_spoke_twice_or_first() -> None:
@@ -146,6 +165,27 @@ def test_the_digest_holds_the_latest_of_what_is_left_out_a_line_each() -> None:
     crowded = sent(*conversation(100), user("next"), window=700)[1]["content"]
     assert "in short:\n…\n" in crowded
     assert "question 0 " not in crowded
+    assert "You said" not in crowded, "the user's own words last longer"
+
+
+def test_two_hours_of_talk_fit_into_a_small_window_and_seldom_begin_anew() -> None:
+    """300 turns with a tool now and then, for a model of 8,000 tokens of which tools and answer take half."""
+    talk, before, anew, room = list[Message](), list[dict[str, Any]](), 0, 4_000
+    for n in range(300):
+        talk += [user(f"question {n} " + "about this and that and what we said before " * (n % 4))]
+        talk += [call(f"c{n}", f"e{n}"), result(f"c{n}", content={"found": "z" * 10 * (n % 50)})] if n % 5 == 0 else []
+        now = sent(*talk, window=room)
+        assert sum(8 + tokens(one["content"]) for one in now) < room
+        anew += now[: len(before) - 1] != before[:-1]
+        before = now
+        cut = " and that was not heard" if n % 7 == 0 else ""
+        talk += [agent(f"answer {n} " + "which takes a sentence or two to say " * (n % 3), cut)]
+    assert 5 < anew < 25
+    assert "not heard" not in json.dumps(before)
+    digest = before[1]["content"]
+    assert len(digest) < 4_000
+    assert digest.count("I said: question") > 40
+    assert digest.count("look gave") > 5
 
 
 @pytest.mark.parametrize("text", ["", "hello there, how are you?", "東京の天気はどうですか", '{"a": [1, 2, 3]}'])

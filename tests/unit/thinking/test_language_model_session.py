@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from agent.session import Engines, Session
 from agent.settings import Settings
 from agent.thinking.brain_openai import APOLOGY as AWAY
 from agent.thinking.brain_skills import SkillsBrain
-from agent.thinking.chat_messages import INTERRUPTED
+from agent.thinking.chat_messages import INTERRUPTED, UNCLEAR
 from agent.thinking.libraries import Libraries
 from agent.thinking.port import Brain, Delta, ToolContext, ToolSpec
 from agent.timeline.memory import MemoryStore
@@ -193,14 +194,14 @@ def test_without_anything_else_it_says_that_it_cannot_and_the_conversation_goes_
     talk(scene, NO, answer("I am back."), [said("It is. "), said("Not "), DROP])
 
 
-async def say(on: Talk, utterance: int, text: str) -> None:
+async def say(on: Talk, utterance: int, text: str, *, understood: bool = True) -> None:
     """An utterance as hearing tells of it, and the little silence that may end the turn or not."""
     now_us = on.session.timeline.window()[-1].now_us
     on.session.post(e.SpeechStarted(utterance=utterance, onset_us=now_us))
     await play(on.session, 800)
     end_us = on.session.timeline.window()[-1].now_us + 700_000
     on.session.post(e.SpeechStopped(utterance=utterance, end_us=end_us, voiced_ms=500))
-    on.session.post(e.AsrFinal(utterance=utterance, text=text, understood=True))
+    on.session.post(e.AsrFinal(utterance=utterance, text=text, understood=understood))
     await play(on.session, 60)
 
 
@@ -221,6 +222,33 @@ def test_an_answer_that_was_begun_too_early_is_closed_and_leaves_no_trace(specul
     early = [[said("Clear. "), 60.0, ended()]] if speculate else []
     table = Settings.model_validate({"replies": {"speculate": speculate}})
     talk(scene, *early, answer("Clear, and noon."), table=table)
+
+
+def test_a_long_talk_reaches_the_model_whole_though_each_prompt_lists_little_of_it() -> None:
+    async def scene(on: Talk) -> None:
+        for n in range(12):
+            await on.type(f"question {n}")
+        assert [message["content"] for message in on.server.prompts[-1] if message["role"] == "user"] == [
+            f"question {n}" for n in range(12)
+        ]
+        for before, after in itertools.pairwise(on.server.prompts):
+            assert after[: len(before)] == before, "prompts grow by their end"
+        assert max(len(start.context) for start in on.events(d.ModelStart)) <= 8
+
+    table = Settings.model_validate({"replies": {"context_events": 8}})
+    talk(scene, *(answer(f"Answer {n}.") for n in range(12)), table=table)
+
+
+def test_what_was_heard_unclearly_is_told_to_the_model_as_such() -> None:
+    """The embedded recogniser knows what the skills understand; a model may make sense of other words, too."""
+
+    async def scene(on: Talk) -> None:
+        await say(on, 1, "right me a poem about the see", understood=False)
+        await play(on.session, 4_000)
+        assert on.heard == ["The sea is wide."]
+        assert on.server.prompts[-1][-1]["content"] == f"[{UNCLEAR}]\n\nright me a poem about the see"
+
+    talk(scene, answer("The sea is wide."))
 
 
 class NoLibraries(Libraries):
