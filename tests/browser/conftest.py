@@ -29,9 +29,11 @@ LONG_QUESTION = "what can you do"
 SOUND_AT_ONCE = "--autoplay-policy=no-user-gesture-required"  # a second flag of this name does not replace the first
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_server(tmp_path_factory.mktemp("server"))
+    """One for all conversations, which begin one after the other. It may write e-mails, to an outbox folder."""
+    mail = ('mail.own=["home = Ada <ada@example.org>"]', 'mail.contacts=["anna = Anna Lee <anna@example.org>"]')
+    server = start_server(tmp_path_factory.mktemp("server"), *mail)
     yield server
     stop_server(server)
 

@@ -11,8 +11,6 @@ from playwright.sync_api import Browser
 from tests.browser.page import TalkPage
 from tests.fixtures.server import Server, payloads, wait_idle
 
-pytestmark = pytest.mark.realtime
-
 AUDIBLE = 200.0
 # Without a microphone: a page that listens may play, too.
 CONNECT_WITHOUT_GESTURE = """
@@ -36,6 +34,7 @@ def loudest(talk: TalkPage) -> float:
     return float(heard.level(heard.ear).max(initial=0.0))
 
 
+@pytest.mark.realtime
 def test_sound_that_the_browser_blocks_is_asked_for_and_comes_with_the_next_gesture(
     server: Server, chromium: Callable[..., Browser]
 ) -> None:
@@ -61,6 +60,7 @@ def test_sound_that_the_browser_blocks_is_asked_for_and_comes_with_the_next_gest
     wait_idle(server)
 
 
+@pytest.mark.live
 def test_sound_that_stops_in_mid_call_comes_back_with_the_next_gesture(talk: TalkPage) -> None:
     """As when a phone is locked, or a call comes in."""
     talk.connect(microphone=False)
@@ -72,6 +72,7 @@ def test_sound_that_stops_in_mid_call_comes_back_with_the_next_gesture(talk: Tal
     assert not talk.errors
 
 
+@pytest.mark.live
 def test_muted_nothing_is_sent_and_the_page_shows_it(server: Server, talk: TalkPage) -> None:
     talk.connect()
     talk.record()
@@ -94,6 +95,7 @@ def test_muted_nothing_is_sent_and_the_page_shows_it(server: Server, talk: TalkP
     assert not talk.errors
 
 
+@pytest.mark.live
 def test_an_unplugged_microphone_leaves_typing_and_one_plugged_in_is_used(server: Server, talk: TalkPage) -> None:
     talk.connect()
     state = "() => window.voiceAgent.state().microphone.state"

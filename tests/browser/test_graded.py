@@ -8,7 +8,7 @@ that was cut is still on its way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from agent.bench.alignment import Reference, continuity
 from agent.timeline.entry import Entry
 from tests.browser.conftest import LONG_QUESTION
 from tests.browser.page import RATE, Heard, TalkPage
-from tests.fixtures.server import Server, payloads, start_server, stop_server, wait_idle
+from tests.fixtures.server import Server, payloads, wait_idle
 from tests.fixtures.speech import Pcm, has_flite, resampled, sounds, speak
 
 pytestmark = pytest.mark.realtime
@@ -69,15 +69,6 @@ STOP_THRICE = """() => {
   for (let i = 0; i < 2; i++) document.dispatchEvent(new KeyboardEvent('keydown', { code: 'Escape', bubbles: true }));
   document.getElementById('stop').click();
 }"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that may write e-mails, to an outbox folder."""
-    mail = ('mail.own=["home = Ada <ada@example.org>"]', 'mail.contacts=["anna = Anna Lee <anna@example.org>"]')
-    server = start_server(tmp_path_factory.mktemp("server"), *mail)
-    yield server
-    stop_server(server)
 
 
 BACKCHANNELS = {

@@ -18,8 +18,6 @@ from tests.browser.page import TalkPage
 from tests.fixtures.server import Server, payloads
 from tests.fixtures.speech import silence, speak
 
-pytestmark = pytest.mark.realtime
-
 AUDIBLE = 200.0
 QUESTION = "what time is it in tokyo right now"
 
@@ -34,6 +32,7 @@ def tokyo_times() -> set[str]:
     return said
 
 
+@pytest.mark.realtime
 def test_a_spoken_question_gets_a_spoken_correct_answer(
     server: Server, chromium: Callable[..., Browser], tmp_path: Path
 ) -> None:
@@ -69,6 +68,7 @@ def talk_texts(server: Server) -> list[str]:
     return [event.text for event in payloads(server.entries(), "turn.end")]
 
 
+@pytest.mark.realtime
 def test_interrupting_silences_both_ends_and_the_next_answer_is_to_the_interruption(
     server: Server, talk: TalkPage
 ) -> None:
@@ -119,6 +119,7 @@ def test_interrupting_silences_both_ends_and_the_next_answer_is_to_the_interrupt
     assert not talk.errors
 
 
+@pytest.mark.realtime
 def test_typing_works_without_a_microphone(server: Server, talk: TalkPage) -> None:
     talk.connect(microphone=False)
     talk.type("what is 18 percent of 240?")
@@ -128,6 +129,7 @@ def test_typing_works_without_a_microphone(server: Server, talk: TalkPage) -> No
     assert stops[-1].method == "complete"
 
 
+@pytest.mark.live
 def test_the_stop_key_stops_and_a_reload_goes_on(server: Server, talk: TalkPage) -> None:
     talk.connect(microphone=False)
     talk.type("tell me a story")
@@ -153,6 +155,7 @@ def test_the_stop_key_stops_and_a_reload_goes_on(server: Server, talk: TalkPage)
     assert server.entries()[0].session_id != first, "what was hung up is over"
 
 
+@pytest.mark.live
 def test_the_page_fits_a_phone_and_every_control_has_a_name(talk: TalkPage) -> None:
     talk.connect(microphone=False)
     for width, height in ((320, 480), (360, 740)):
