@@ -36,6 +36,7 @@ from agent.errors import (
     SessionHeld,
     SessionRests,
     SettingsError,
+    StoreError,
     ToolError,
     first_of,
 )
@@ -340,7 +341,7 @@ class App:
             recordings = self.recordings if self.settings.sessions.record else None
             engines = self._engines_of[owner]
             session = Session(session_id, engines, self.store, self.clock, self.settings, lease, recordings, owner)
-            await session.restore(stored)
+            await session.restore(stored, await self.store.past_ids(session_id))
         except BaseException:
             await give_back(self.store, lease)
             raise
@@ -414,7 +415,8 @@ class App:
         try:
             await session.run()
         except* AgentError as errors:
-            self._broke_off.append(session.session_id)
+            if any(type(error) is not StoreError for error in errors.exceptions):  # the disk's fault is not its own
+                self._broke_off.append(session.session_id)
             for error in errors.exceptions:
                 log.error("session %s broke off: %s", session.session_id, error)
         except* Exception:

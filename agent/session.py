@@ -451,9 +451,9 @@ class Session:
         policy, names = self.settings.policy.to_dict(), self._engines.names
         self.post(SessionCreated(source="driver", session_id=self.session_id, policy=policy, engines=names))
 
-    async def restore(self, entries: Sequence[Entry]) -> None:
+    async def restore(self, entries: Sequence[Entry], past_ids: Sequence[str] = ()) -> None:
         """Continue a stored session, before `run`: the core's state is a replay of its facts. A long one is replayed
-        in parts, between which the other sessions have their turn."""
+        in parts, between which the other sessions have their turn. `past_ids`: of events that are not kept."""
         if not entries:
             return
         entries = self._forgetting.kept(entries)
@@ -475,7 +475,7 @@ class Session:
         started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)
         since_us = max((self._clock.wall() - started) // timedelta(microseconds=1), entries[-1].now_us)
         self._base_us = self._clock.now_us() - since_us
-        self.timeline.load(entries, started)
+        self.timeline.load(entries, started, past_ids)
         if list(decided[: len(stored)]) == stored:
             self._complete(decided[len(stored) :], cause_id, entries[-1].now_us)
 

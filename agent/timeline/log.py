@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -60,9 +60,10 @@ class Timeline:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
-    def load(self, entries: Sequence[Entry], started: datetime) -> None:
-        """Take over what the store has of this session; before anything is recorded."""
+    def load(self, entries: Sequence[Entry], started: datetime, past_ids: Iterable[str] = ()) -> None:
+        """Take over what the store has of this session, and the ids of what it had; before anything is recorded."""
         self._started = started
+        self._commands.add_past(past_ids)
         self._forgotten_seq = entries[0].seq - 1 if entries else 0
         for entry in entries:
             self._keep(entry)

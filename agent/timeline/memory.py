@@ -88,6 +88,12 @@ class MemoryStore:
         begin = after + 1 - session.row.first_seq
         return session.entries[begin : begin + max(limit, 0)]
 
+    async def past_ids(self, session_id: str) -> list[str]:
+        """See `Store.past_ids`."""
+        ids = self._find(session_id).ids
+        past = {event_id: known.seq for event_id, known in ids.items() if isinstance(known, Known)}
+        return sorted(past, key=lambda event_id: past[event_id])
+
     def subscribe(self, session_id: str, after: int = 0) -> AsyncIterator[Entry]:
         """See `Store.subscribe`."""
         return follow(self, self._news, session_id, after, None)

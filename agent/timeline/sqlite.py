@@ -86,6 +86,10 @@ class SqliteStore:
         """See `Store.read`."""
         return await self._read(lambda of: sqlite_reads.read(of, session_id, after, limit))
 
+    async def past_ids(self, session_id: str) -> list[str]:
+        """See `Store.past_ids`."""
+        return await self._read(lambda of: sqlite_reads.past_ids(of, session_id))
+
     def subscribe(self, session_id: str, after: int = 0) -> AsyncIterator[Entry]:
         """See `Store.subscribe`."""
         return follow(self, self._news, session_id, after, _POLL_S)

@@ -14,6 +14,7 @@ from agent.timeline.sqlite_rows import COLUMNS, entry_of, load_session
 from agent.timeline.store import Presence, Snapshot, StoredAction, StoredSession
 
 _READ = f"SELECT {COLUMNS} FROM entries WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+_PAST_IDS = "SELECT event_id FROM past_ids WHERE session_id = ? ORDER BY seq"
 _STORED = """
 SELECT session_id, created, last_seq, first_seq, owner, user, touched, expires_us FROM sessions WHERE deleted = 0
 """
@@ -61,6 +62,11 @@ def read(connection: sqlite3.Connection, session_id: str, after: int, limit: int
             missing = next(seq for seq, row in enumerate(rows, after + 1) if row[1] != seq)
             raise StoreError(f"entry {missing} of session {session_id} is missing: check the store")
     return [entry_of(row) for row in rows]
+
+
+def past_ids(connection: sqlite3.Connection, session_id: str) -> list[str]:
+    """See `Store.past_ids`."""
+    return [event_id for (event_id,) in connection.execute(_PAST_IDS, (session_id,))]
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> StoredSession | None:

@@ -101,6 +101,10 @@ class Store(Protocol):
         """None for an unknown session. Raises `Truncated`."""
         ...
 
+    async def past_ids(self, session_id: str) -> list[str]:
+        """The event ids of entries that were truncated or forgotten, in their order."""
+        ...
+
     def subscribe(self, session_id: str, after: int = 0) -> AsyncIterator[Entry]:
         """Entries behind `after`, then new ones, until the reader stops. Raises `Truncated`, and
         `SeqConflict` when the session has not come to `after`: the reader saw what was never stored."""

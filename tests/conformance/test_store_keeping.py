@@ -179,6 +179,8 @@ def test_what_is_forgotten_leaves_its_ids_alone(backend: Backend, tmp_path: Path
         await store.truncate(lease, 3)
         await store.forget(lease, 6)
         assert await rival.latest_snapshot("s1") is None
+        assert await rival.past_ids("s1") == ["owner:1", "e2", "e3", "e4", "e5", "e6"]
+        assert await rival.past_ids("s2") == []
         with pytest.raises(Truncated, match="from entry 7 on"):
             await rival.read("s1", 0)
         assert await rival.read("s1", 6) == entries(7, 9)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from agent.app import MAX_BREAKS
+from agent.errors import StoreError
 from tests.unit.test_text_session import begun, command, of_type, virtually
 
 __all__ = ["virtually"]
@@ -54,6 +55,25 @@ def test_a_conversation_that_is_no_more_is_a_new_one_that_says_why(virtually):
     virtually(body)
 
 
+def test_a_disk_that_is_full_again_and_again_ends_no_conversation(virtually, monkeypatch):
+    async def body(app, client):
+        hello, own = await begun(client)
+
+        async def full(entries, lease=None, expected_seq=None):
+            raise StoreError("the disk is full")
+
+        for number in range(MAX_BREAKS + 1):
+            with monkeypatch.context() as patch:
+                patch.setattr(app.store, "append", full)
+                lost = await client.post(hello["commands"], content=command(number, text="hello"), headers=own)
+                assert lost.status_code == 503
+                assert not app.sessions, "it broke off"
+            again = (await client.post("/sessions", headers=own)).json()
+            assert (again["session_id"], again["resume"]) == (hello["session_id"], "resumed")
+
+    virtually(body)
+
+
 def test_who_saw_what_was_never_stored_gets_all_that_was_and_is_told_why(virtually):
     async def body(app, client):
         hello, own = await begun(client)
@@ -85,6 +105,28 @@ def test_who_saw_what_was_forgotten_since_goes_on_behind_it(virtually):
             await app.leave(call, "seen enough", for_good=False)
             await app.rest(hello["session_id"])
             await app.join(hello["session_id"])
+
+    virtually(body)
+
+
+def test_a_command_from_before_what_was_forgotten_is_known_after_a_restart(virtually, monkeypatch):
+    monkeypatch.setattr("agent.timeline.command_ids.LATEST", 2)
+
+    async def body(app, client):
+        hello, own = await begun(client)
+        asked = [command(number, text="my name is Ada") for number in range(1, 5)]
+        for one in asked:
+            await client.post(hello["commands"], content=one, headers=own)
+        await asyncio.sleep(20)
+        await client.post(hello["commands"], content=command(5, "session.forget"), headers=own)
+        await asyncio.sleep(1)
+        assert (await app.recorded(hello["session_id"]))[0].event.type == "session.forgotten"
+        await app.rest(hello["session_id"])
+        for one in asked:
+            late = await client.post(hello["commands"], content=one, headers=own)
+            assert late.status_code == 200
+        await asyncio.sleep(1)
+        assert not of_type(app, hello, "text.input"), "not said again, and the session goes on"
 
     virtually(body)
 
