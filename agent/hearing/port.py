@@ -58,7 +58,8 @@ class Vad(Protocol):
 class AsrStream(Protocol):
     """One microphone's recogniser. It hears a turn: audio is pushed while there is speech.
 
-    After `settle` more audio may be pushed; the text then covers the turn from its start.
+    After `settle` more audio may be pushed; the text then covers the turn from its start. A stream
+    may adapt to its speaker from turn to turn, but the same turns give the same words in any stream.
     """
 
     def push(self, pcm: Pcm) -> None:

@@ -52,15 +52,22 @@ class TurnDecoder:
 
     The best path so far is read without closing the utterance: behind a tenth of a second of
     silence it is what closing would give, and more speech may follow without decoding again.
+
+    Features are taken relative to their mean over time, which is the speaker's, the microphone's and
+    the room's (cepstral mean normalisation). A short command is too short to find it, so it is carried
+    from turn to turn, and turns in which nothing was heard leave it as it was.
     """
 
     def __init__(self, domain_model: Path, domain_words: Path, rejection: float) -> None:
         self._domain = decoder(domain_model, domain_words)
         self._general = decoder(model_folder() / "en-us.lm.bin", dictionary())
         self._rejection = rejection
+        self._both = (self._domain, self._general)
+        nobodys = self._means = [each.get_cmn(False) for each in self._both]
         self._bytes = 0
         self._earlier: list[Heard] = []
         self._warm_up()
+        self._means = nobodys
 
     def _warm_up(self) -> None:
         """The first words decoded page the models in, which can take a second: not when someone speaks."""
@@ -74,10 +81,10 @@ class TurnDecoder:
         if self._bytes > SEGMENT_BYTES:
             self._earlier.append(self._judge())
             self._end()
-        for each in (self._domain, self._general):
+        for each, means in zip(self._both, self._means, strict=True):
             if self._bytes == 0:
-                # Without this the means of earlier turns' features would change the text.
                 each.reinit_feat()
+                each.set_cmn(means)
                 each.start_utt()
             each.process_raw(samples, False, False)
         self._bytes += len(samples)
@@ -104,8 +111,11 @@ class TurnDecoder:
 
     def _end(self) -> None:
         if self._bytes:
-            self._domain.end_utt()
-            self._general.end_utt()
+            heard = self._judge()
+            for each in self._both:
+                each.end_utt()
+            if heard.text:
+                self._means = [each.get_cmn(False) for each in self._both]
         self._bytes = 0
 
     def _judge(self) -> Heard:

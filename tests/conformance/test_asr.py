@@ -180,22 +180,41 @@ def test_whisper_hears_words_with_their_times_while_they_are_spoken() -> None:
 
 @needs_flite
 @each_engine
-def test_the_same_audio_gives_the_same_words_every_time(engine: Engine) -> None:
+def test_the_same_turns_give_the_same_words_in_any_stream(engine: Engine) -> None:
     async def scene(asr: Asr) -> None:
-        ear, other = await ear_of(asr), await ear_of(asr)
-        assert ear.stream is not None
         audio = engine.say("how many miles is ten kilometers", "rms")
-        heard: list[tuple[str, list[str]]] = []
-        for _ in range(2):
-            await ear.hear(audio)
-            heard.append(((await ear.text()).text, ear.partials.copy()))
-            ear.partials.clear()
-            ear.stream.reset()
-        await other.hear(audio)
-        heard.append(((await other.text()).text, other.partials))
-        assert heard[0] == heard[1] == heard[2]
+        heard: list[list[tuple[str, list[str]]]] = []
+        for ear in (await ear_of(asr), await ear_of(asr)):
+            turns = []
+            for _ in range(2):
+                await ear.hear(audio)
+                turns.append(((await ear.text()).text, ear.partials.copy()))
+                ear.partials.clear()
+                assert ear.stream is not None
+                ear.stream.reset()
+            heard.append(turns)
+        assert heard[0] == heard[1]
 
     with_engine(engine, scene)
+
+
+@needs_flite
+def test_pocketsphinx_gets_used_to_who_talks_and_to_no_noise() -> None:
+    async def scene(asr: Asr) -> None:
+        stranger, friend = await ear_of(asr), await ear_of(asr)
+        short = said("yes", "kal")
+        await stranger.hear(short)
+        assert (await stranger.text()).text != "yes"
+        for turn in [*(said(text, "kal") for text in SENTENCES[:4]), noise_burst(300), noise_burst(300)]:
+            await friend.hear(turn)
+            await friend.text()
+            assert friend.stream is not None
+            friend.stream.reset()
+        await friend.hear(short)
+        found = await friend.text()
+        assert (found.text, found.understood) == ("yes", True)
+
+    with_engine(POCKETSPHINX, scene)
 
 
 @needs_flite
