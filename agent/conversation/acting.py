@@ -30,7 +30,7 @@ class Acting:
             if not action.write:
                 self._start_read(reply, action, now_us)
             elif reply.committed and not held:
-                if self._proposals.needs_user(action):
+                if self._proposals.needs_user(action) or not reply.understood:
                     reply.step_calls.remove(call_id)
                     questions.append(self._proposals.propose(action, reply.reply_id, now_us))
                     reply.results.append(action.proposal_id)

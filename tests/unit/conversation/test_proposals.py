@@ -143,6 +143,13 @@ def test_policy_confirms_low_risk_only_where_it_may():
     assert Script().types().calls("c1", "write", confirm="user").none(d.ActionConfirmed)
 
 
+def test_what_was_heard_unclearly_is_asked_about_whatever_its_risk():
+    script = Script().says("said a timer", understood=False).wait(1_000).calls("c1", "write").done()
+    assert script.none(d.ActionConfirmed)
+    assert script.plays_out().says("yes").wait(500).one(d.ActionConfirmed).by == "voice"
+    assert Script().says("set a timer").wait(1_000).calls("c1", "write").one(d.ActionConfirmed).by == "policy"
+
+
 def test_without_words_of_its_own_the_question_names_the_tool():
     assert heard(proposal="").texts == ["I am about to do this: send email. Shall I?"]
 
