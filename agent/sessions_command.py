@@ -20,12 +20,13 @@ from agent.stored import ALL, named, stored_timelines
 from agent.thinking.memory import Memory
 from agent.timeline.export import jsonl
 from agent.timeline.owner import owner_beside
-from agent.timeline.store import StoredSession
+from agent.timeline.store import Store, StoredSession
 from agent.timeline.summary import first_words
 from agent.transport.session_token import key_in
 
 SHOWN = 50
 FIRST_WORDS = 40
+UNREADABLE = "damaged: see voice-agent sessions check"
 DELETE_TTL_S = 30.0
 LINK_S = 86_400.0
 
@@ -54,7 +55,7 @@ async def list_sessions(
                 f"{timedelta(seconds=round(audio_s))}" if audio_s else "–",
                 "held" if one.held(utc_now()) else "",
                 *([one.user] if several else []),
-                Text(_shortened(await first_words(store, one))),
+                Text(_shortened(await _first_words(store, one))),
             )
     of_whom = f" of {owner}" if owner else ""
     console.print(table if stored else f"No session{of_whom} is stored in {settings.timeline.path}.")
@@ -139,6 +140,13 @@ async def link_session(name: str, settings: Settings, console: Console, owner: s
     host = f"http://localhost:{settings.server.port}"
     url = f"{host}/replay.html?session={found.session_id}#{urlencode(secrets)}"
     console.print(url, soft_wrap=True, highlight=False, markup=False)
+
+
+async def _first_words(store: Store, one: StoredSession) -> str:
+    try:
+        return await first_words(store, one)
+    except StoreError:  # of this one; the others can be read
+        return UNREADABLE
 
 
 def _longest(stored: list[StoredSession]) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from agent.errors import Truncated
+from agent.errors import StoreError, Truncated, Unavailable
 from agent.timeline.projections.transcript import transcript
 from agent.timeline.reading import ended
 from agent.timeline.store import Store, StoredSession
@@ -15,6 +16,8 @@ HEAD_ENTRIES = 100
 """Of so many the first words are taken."""
 TAIL_ENTRIES = 50
 """Of so many it is told whether the conversation was ended: behind its end comes next to nothing."""
+
+log = logging.getLogger("agent.timeline")
 
 State = Literal["open", "resting", "ended"]
 
@@ -32,13 +35,17 @@ class Summary:
 
 
 async def summaries(store: Store, owner: str, limit: int, now: datetime) -> list[Summary]:
-    """Of one owner's conversations, newest first. Raises `StoreError`."""
+    """Of one owner's conversations, newest first, but for damaged ones. Raises `StoreError`."""
     found = []
     for one in await store.sessions(limit, user=owner):
         try:
             found.append(Summary(one.session_id, one.created, one.touched, *await _told(store, one, now)))
         except Truncated:  # deleted or forgotten while it was looked at
             continue
+        except Unavailable:
+            raise
+        except StoreError as error:  # of this one; the others can be read
+            log.warning("session %s is not listed: %s", one.session_id, error)
     return found
 
 

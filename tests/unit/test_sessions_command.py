@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 import wave
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from agent.cli import main
+from agent.clock import utc_now
 from agent.recordings import Recordings
 from agent.thinking.memory import Memory
 from agent.timeline.codec import loads
 from agent.timeline.entry import Entry
 from agent.timeline.owner import owner_beside
 from agent.timeline.sqlite import SqliteStore
+from agent.timeline.summary import summaries
 from agent.transport.session_token import key_in
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -84,6 +88,20 @@ def test_they_are_listed_with_what_was_said_first_and_their_audio() -> None:
     shown = "\n".join(lines(run("sessions")))
     assert re.search(r"^abc123 2026-01-01 00:00 \d+ 0:01:15 what time is it in tokyo$", shown, re.M)
     assert re.search(r"^def456 .* – what time", shown, re.M)
+
+
+def test_one_that_is_damaged_keeps_no_other_from_being_listed() -> None:
+    keep("abc123", "def456")
+    with closing(sqlite3.connect(FILE)) as connection, connection:
+        connection.execute("DELETE FROM entries WHERE session_id = 'abc123' AND seq = 2")
+    shown = "\n".join(lines(run("sessions")))
+    assert re.search(r"^abc123 .* damaged: see voice-agent sessions check$", shown, re.M)
+    assert re.search(r"^def456 .* – what time", shown, re.M)
+
+    async def look(store: SqliteStore) -> None:
+        assert [one.session_id for one in await summaries(store, "local", 10, utc_now())] == ["def456"]
+
+    stored(look)
 
 
 def test_what_was_said_is_shown_as_it_was_typed_whatever_it_looks_like() -> None:
