@@ -32,7 +32,7 @@ class Acting:
             elif reply.committed and not held:
                 if self._proposals.needs_user(action) or not reply.understood:
                     reply.step_calls.remove(call_id)
-                    questions.append(self._proposals.propose(action, reply.reply_id, now_us))
+                    questions.append(self._proposals.propose(action, reply.reply_id))
                     reply.results.append(action.proposal_id)
                 else:
                     self._propose(reply, action)

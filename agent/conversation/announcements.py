@@ -27,9 +27,10 @@ class Announcements:
     def add(self, text: str, cause_id: str) -> None:
         self._waiting.append((text, (cause_id,)))
 
-    def cut(self, said: Said, say_again: SayAgain, *, heard: str, unheard: str) -> None:
-        """It was interrupted: if `say_again` is true of it, it is the next one to be said."""
-        if {"unheard": not heard, "unfinished": unheard}.get(say_again):
+    def cut(self, said: Said, say_again: SayAgain, *, heard: str) -> None:
+        """It was interrupted: if `say_again` is true of it, it is the next one to be said. `heard`: of its whole reply,
+        which may have gone on behind it."""
+        if {"unheard": not heard, "unfinished": not heard.startswith(said.text.strip())}.get(say_again):
             self._waiting.appendleft((said.text, said.rests_on))
 
     def take(self) -> Announcement:

@@ -108,13 +108,15 @@ class Answering:
         self._announcements.add(text, cause_id)
 
     def announce(self, now_us: int) -> None:
-        """Nobody has the floor: say what has waited longest, if anything."""
+        """Nobody has the floor: say what has waited longest, if anything, and what was asked before it once more."""
         if not self._announcements:
             return
         text, rests_on = self._announcements.take()
         reply = self._new("", "", understood=True, committed=True)
         self._release(reply, now_us)
         self._say(reply, text, "claim", rests_on, now_us)
+        if question := self.proposals.ask_again(reply.reply_id):
+            self._say(reply, question, "claim", (), now_us)
 
     def answers(self, text: str, *, understood: bool) -> bool:
         """Whether the live reply answers just this."""
@@ -137,7 +139,7 @@ class Answering:
         if reply is None or reply.committed:
             return
         self._stop_work(reply, "turn went on", now_us, speech_too=True)
-        self._end(reply, "discarded")
+        self._end(reply, "discarded", now_us)
 
     def interrupt(self, by: str, heard_samples: int, method: ladder.Heard, now_us: int, *, say_again: SayAgain) -> str:
         """Climb the ladder for the live, committed reply. Returns the event id of its `playback.stop`.
@@ -153,7 +155,7 @@ class Answering:
         self._stop_work(reply, "interrupted", now_us, speech_too=True)
         record_id, _ = [self._out.add(rung) for rung in ladder.record(reply, by, stop.heard_text, targets)]
         if not reply.text:
-            self._announcements.cut(reply.playback.said[0], say_again, heard=stop.heard_text, unheard=stop.unheard_text)
+            self._announcements.cut(reply.playback.said[0], say_again, heard=stop.heard_text)
         for correction in reply.corrections:
             if correction.owed(reply.playback, heard_samples):
                 self.tell(correction.text, correction.cause_id)
@@ -348,7 +350,7 @@ class Answering:
         if reply.committed and not self.paused and (method := self._delivered(reply)):
             sent = reply.playback.total_samples if method == "complete" else 0
             stop_id = self._out.add(ladder.stop_playback(reply, sent, method))
-            self._end(reply, "failed" if reply.failed or reply.playback.lost_text else "completed", stop_id)
+            self._end(reply, "failed" if reply.failed or reply.playback.lost_text else "completed", now_us, stop_id)
 
     def _delivered(self, reply: Reply) -> Literal["", "complete", "shown"]:
         """How all of the reply has reached the user, if it has."""
@@ -388,7 +390,7 @@ class Answering:
         self._out.add(self._watch.late(reply, "playback.stalled"))
         stop_id = self._out.add(ladder.stop_playback(reply, reply.playback.sent_samples, "sent"))
         self._stop_work(reply, "failed", now_us, speech_too=True)
-        self._end(reply, "failed", stop_id)
+        self._end(reply, "failed", now_us, stop_id)
 
     def _give_up_voice(self, reply: Reply, now_us: int) -> None:
         """The voice does not come: what it was to say is shown, and the rest goes on."""
@@ -453,14 +455,16 @@ class Answering:
                 self._deadlines.clear(action.target)
             elif action.state == "started" and speech_too:
                 self.orphans.add(action, now_us)
-        self.proposals.reply_ended(reply.reply_id, heard=False)
+        self.proposals.reply_ended(reply.reply_id, now_us, heard=False)
 
-    def _end(self, reply: Reply, outcome: Literal["completed", "discarded", "failed"], stop_id: str = "") -> None:
+    def _end(
+        self, reply: Reply, outcome: Literal["completed", "discarded", "failed"], now_us: int, stop_id: str = ""
+    ) -> None:
         self._out.add(d.ReplyDone(turn_id=reply.turn_id, reply_id=reply.reply_id, outcome=outcome))
         if outcome == "discarded":
             self._clear(reply)
         else:
-            self.proposals.reply_ended(reply.reply_id, heard=outcome == "completed")
+            self.proposals.reply_ended(reply.reply_id, now_us, heard=outcome == "completed")
             self._status(reply, "listening")
             self._forget(reply, stop_id)
 

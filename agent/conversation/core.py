@@ -32,7 +32,7 @@ from agent.conversation.presence import Presence
 from agent.conversation.seen import means
 from agent.conversation.steering import Steering
 from agent.conversation.user import FALSE_TURN_VOICED_MS, Control, Speech, Turn, awaited, is_false_turn
-from agent.conversation.wording import HEARING_FAILED
+from agent.conversation.wording import ASR_LATE, CARD_STALE, HEARING_FAILED, NOT_CAUGHT, TALK_HELD
 from agent.conversation.work import on_work
 
 
@@ -268,10 +268,11 @@ class Conversation:
 
     def _confirm(self, by: str, evidence: str, played: e.Played | None = None) -> None:
         """Run the ladder; if the user is speaking, it is their turn."""
-        before = self._cut_offs.before(self._answering.reply)
+        reply = self._answering.reply
+        before, answered = self._cut_offs.before(reply), reply is not None and bool(reply.text)
         stop_id = self._interruptions.confirm(by, evidence, self.turn_id, self._now_us, played)
         if stop_id and evidence in SPOKEN_EVIDENCE:
-            self._open_turn(replace(before, stop_id=stop_id) if before else None)
+            self._open_turn(replace(before, stop_id=stop_id) if before else None, broke_in=answered)
             if not self._speech.active and self._speech.final is None:
                 self._await_final()
 
@@ -285,8 +286,10 @@ class Conversation:
                 self._on_talk(fact)
             case e.ControlDone() if self._turn is not None:
                 self._close_by("done")
-            case e.ControlStop() if means(fact, self._answering.reply):
-                self._confirm(fact.source, "stop", fact.played)
+            case e.ControlStop():
+                if means(fact, self._answering.reply):
+                    self._confirm(fact.source, "stop", fact.played)
+                self._answering.proposals.stopped(fact)
             case e.ControlConfirm():
                 self._on_card(fact)
             case e.DeviceCut() if means(fact, self._answering.reply):
@@ -296,8 +299,7 @@ class Conversation:
         """The card of a proposed action was answered. Whoever comes second is told that it is settled."""
         proposals = self._answering.proposals
         if not proposals.named(fact):
-            stale = "this was settled before your answer came, or has changed since: the answer did not count"
-            self._out.add(Complaint(turn_id=self.turn_id, code="action.stale", message=stale))
+            self._out.add(Complaint(turn_id=self.turn_id, code="action.stale", message=CARD_STALE))
             return
         proposals.seen()
         if self._reply_live:
@@ -315,8 +317,7 @@ class Conversation:
                 self._close_by("push_to_talk")
             return
         if holder not in (None, fact.source):
-            held = "another device holds its talk button down"
-            self._out.add(Complaint(turn_id=self.turn_id, code="talk.held", message=held))
+            self._out.add(Complaint(turn_id=self.turn_id, code="talk.held", message=TALK_HELD))
             return
         self._on_device(fact)
         if self._reply_live:
@@ -371,10 +372,10 @@ class Conversation:
 
     # ── the turn ─────────────────────────────────────────────────────────────────────────
 
-    def _open_turn(self, continues: CutOff | None = None) -> None:
+    def _open_turn(self, continues: CutOff | None = None, *, broke_in: bool = False) -> None:
         self._turns += 1
-        self.turn_id = f"t{self._turns}"
-        self._turn, continued = Turn(self.turn_id, continues=continues), continues.turn_id if continues else ""
+        self.turn_id, continued = f"t{self._turns}", continues.turn_id if continues else ""
+        self._turn = Turn(self.turn_id, continues=continues, broke_in=broke_in)
         self._out.add(TurnStart(turn_id=self.turn_id, feature=self._presence.feature, continues=continued))
         self._deadlines.set("max_turn", self._now_us + self.policy.endpointing.max_turn_ms * 1_000)
 
@@ -399,7 +400,7 @@ class Conversation:
         stable_us = speech.changed_us + endpointing.stable_ms * 1_000
         end_at_us = max(speech.end_us + delay_ms(judged, endpointing) * 1_000, stable_us)
         if turn.control or end_at_us <= self._now_us:
-            self._end_by_evidence(final, judged)
+            self._end_by_evidence(turn, final, judged)
             return
         self._deadlines.set("endpoint", end_at_us)
         if self.policy.replies.speculate and not self._is_false_turn(final):
@@ -420,15 +421,17 @@ class Conversation:
         joined = final is not self._speech.final  # it goes on with a turn that was none
         return not joined and is_false_turn(final, voiced_ms, self.policy.interruption, control)
 
-    def _end_by_evidence(self, final: e.AsrFinal, judged: str) -> None:
-        evidence = self._speech.evidence(self._turn.control if self._turn else "", judged, self._now_us)
+    def _end_by_evidence(self, turn: Turn, final: e.AsrFinal, judged: str) -> None:
+        evidence = self._speech.evidence(turn.control, judged, self._now_us)
         text = "" if self._is_false_turn(final) else final.text
-        self._end_turn(text, understood=final.understood, evidence=evidence)
+        end_id = self._end_turn(text, understood=final.understood, evidence=evidence)
+        if turn.broke_in and not text:
+            self._answering.tell(NOT_CAUGHT, end_id)
 
-    def _end_turn(self, text: str, *, understood: bool, evidence: dict[str, e.Json], by: str = "voice") -> None:
+    def _end_turn(self, text: str, *, understood: bool, evidence: dict[str, e.Json], by: str = "voice") -> str:
         turn = self._turn
         if turn is None:
-            return
+            return ""
         ended = TurnEnd(turn_id=turn.turn_id, text=text, understood=understood, evidence=evidence)
         end_id = self._out.add(replace(ended, feature=self._presence.feature, joins=turn.joins if text else ""))
         self._turn = None
@@ -441,6 +444,7 @@ class Conversation:
         else:
             self._answering.discard(self._now_us)
             self._out.add(AgentStatus(turn_id=turn.turn_id, status="listening"))
+        return end_id
 
     def _close_turn_unanswered(self, evidence: str) -> None:
         if self._turn is not None:
@@ -468,16 +472,13 @@ class Conversation:
                     self._answering.proposals.withdraw("no answer")
                 case "max_turn":
                     self._close_by("max_turn")
-                case "endpoint":
-                    pass  # `_settle_turn` runs behind every fact
-                case _:
+                case _:  # `endpoint` is nobody's: `_settle_turn` runs behind every fact
                     self._answering.on_deadline(name, self._now_us)
 
     def _on_final_missing(self) -> None:
         """The recogniser did not settle in time: its last hypothesis has to do, unconfirmed as it is."""
         speech = self._speech
-        late = "the recogniser did not answer in time; the machine may be too busy"
-        late_id = self._out.add(Complaint(turn_id=self.turn_id, code="asr.late", message=late))
+        late_id = self._out.add(Complaint(turn_id=self.turn_id, code="asr.late", message=ASR_LATE))
         if not speech.text and speech.voiced_ms >= FALSE_TURN_VOICED_MS:
             self._close_turn_unanswered("asr_late")
             self._answering.tell(HEARING_FAILED, late_id)

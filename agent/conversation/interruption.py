@@ -31,7 +31,7 @@ from agent.conversation.decisions import (
 from agent.conversation.events import REPLY_RATE, DeviceCut, Played
 from agent.conversation.ladder import Heard
 from agent.conversation.outbox import Outbox
-from agent.conversation.policy import Interruption
+from agent.conversation.policy import MAX_VOICED_MS, PUNCTUATION, Interruption
 from agent.conversation.presence import Presence
 from agent.conversation.reply import Reply
 
@@ -41,7 +41,6 @@ SPOKEN_EVIDENCE = ("words", "voiced", "any_sound")
 """What interrupts by being said is the beginning of the user's turn."""
 NOBODY_THERE = ("device_left", "restart")
 """Whoever was listening did not interrupt: the connection went, or the process."""
-PUNCTUATION = ".,!?¡¿…"
 FINAL_VOICED_MS = 150
 """A final text needs no more voiced speech than this."""
 
@@ -141,11 +140,9 @@ class Interruptions:
         if beyond <= 0:
             return self.policy
         percent = min(200, 100 + beyond * self.policy.wary_raise_percent)
+        names = ("words_voiced_ms", "one_word_voiced_ms", "voiced_ms")
         return replace(
-            self.policy,
-            words_voiced_ms=self.policy.words_voiced_ms * percent // 100,
-            one_word_voiced_ms=self.policy.one_word_voiced_ms * percent // 100,
-            voiced_ms=self.policy.voiced_ms * percent // 100,
+            self.policy, **{name: min(MAX_VOICED_MS, getattr(self.policy, name) * percent // 100) for name in names}
         )
 
     def sound_began(self, turn_id: str, now_us: int) -> None:

@@ -139,6 +139,8 @@ class Playback:
 
     def sentence_end(self) -> int | None:
         """The reply sample at which the sentence that is being played ends; None while that is not known."""
+        if not self.said:
+            return None
         for said in self.said:
             if said.audio is None:
                 if not said.failed:

@@ -18,6 +18,17 @@ _LANGUAGE = re.compile("[a-z]{2,3}")
 _A_LANGUAGE = "two or three small letters, such as en"
 
 
+PUNCTUATION = ".,!?¡¿…"
+MAX_VOICED_MS = 10_000
+
+
+def _phrases(name: str, phrases: tuple[str, ...]) -> None:
+    """A phrase that is written otherwise than what is heard would never be recognised."""
+    for phrase in phrases:
+        if not phrase or phrase != " ".join(phrase.lower().split()) or any(mark in phrase for mark in PUNCTUATION):
+            raise ValueError(f"{name} has {phrase!r}; write it in small letters and without punctuation")
+
+
 def _within(owner: object, name: str, low: float, high: float) -> None:
     value = getattr(owner, name)
     if not low <= value <= high:
@@ -100,10 +111,15 @@ class Interruption:
             raise ValueError(f"language is {self.language!r}; it must be {_A_LANGUAGE}")
         if unknown := [name for name in self.backchannels if not _LANGUAGE.fullmatch(name)]:
             raise ValueError(f"backchannels has {unknown[0]!r}; a language is {_A_LANGUAGE}")
+        for language, phrases in self.backchannels.items():
+            _phrases(f"backchannels.{language}", phrases)
+        _phrases("stop_words", self.stop_words)
+        if several := [phrase for phrase in self.stop_words if " " in phrase]:
+            raise ValueError(f"stop_words has {several[0]!r}; each is a single word")
         _within(self, "min_words", 1, 20)
-        _within(self, "words_voiced_ms", 0, 10_000)
-        _within(self, "one_word_voiced_ms", 0, 10_000)
-        _within(self, "voiced_ms", 50, 10_000)
+        _within(self, "words_voiced_ms", 0, MAX_VOICED_MS)
+        _within(self, "one_word_voiced_ms", 0, MAX_VOICED_MS)
+        _within(self, "voiced_ms", 50, MAX_VOICED_MS)
         _within(self, "window_ms", 0, 5_000)
         _within(self, "pause_limit_ms", 100, 10_000)
         _within(self, "device_window_ms", 50, 5_000)
@@ -227,6 +243,12 @@ class Actions:
     def __post_init__(self) -> None:
         if self.low_risk not in ("policy", "ask"):
             raise ValueError(f"low_risk is {self.low_risk!r}; it must be policy or ask")
+        for name, phrases in (("affirmations", self.affirmations), ("refusals", self.refusals)):
+            _phrases(name, phrases)
+            if not phrases:
+                raise ValueError(f"{name} is empty; its first phrase is what the button says")
+        if both := set(self.affirmations) & set(self.refusals):
+            raise ValueError(f"affirmations has {min(both)!r}, which is one of refusals, too")
         _within(self, "proposal_ms", 1_000, 3_600_000)
         _within(self, "unknown_ms", 1_000, 3_600_000)
 

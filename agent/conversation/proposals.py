@@ -5,9 +5,10 @@
     asked   its reply was heard to the end                  heard
     asked   its card accepted                               none: confirmed
     heard   its card accepted, "yes" as the user's turn     none: confirmed
+    heard   something else is said unasked                  asked     behind that, once more
     asked, heard
             its card refused, "no", any other turn, an interruption of its reply, a failed reply,
-            another proposal, time, nobody there, restart   none: rejected
+            stop, another proposal, time, restart, close    none: rejected
 
 A confirmation that names another action than the one that waits has no effect: a proposal
 that changed is another action. So has one of a sender who had not seen the proposal.
@@ -21,12 +22,15 @@ from typing import Literal
 from agent.conversation.actions import Action
 from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import ActionProposed, ActionRejected
-from agent.conversation.events import ControlConfirm
+from agent.conversation.events import ControlConfirm, ControlStop
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Actions
 from agent.conversation.seen import unseen
 
 Verdict = Literal["yes", "no", "other"]
+
+_AS_WRITTEN = str.maketrans({",": " ", ".": " ", "!": " ", "\u2019": "'"})
+"""Phones type a curved apostrophe."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Proposal:
     """The reply that asks, or asked."""
     since_seq: int
     """Its place on the timeline."""
+    question: str
     heard: bool = False
 
 
@@ -57,7 +62,7 @@ class Proposals:
         call = action.call
         return call.risk != "low" or call.confirm == "user" or self.policy.low_risk == "ask"
 
-    def propose(self, action: Action, reply_id: str, now_us: int) -> str:
+    def propose(self, action: Action, reply_id: str) -> str:
         """Record the proposal, which takes the place of one that waits. Returns what is to be asked."""
         self.withdraw("replaced")
         call = action.call
@@ -74,18 +79,35 @@ class Proposals:
                 reply_id=reply_id,
             )
         )
-        self._open = Proposal(action, reply_id, self._out.seq)
-        self._deadlines.set("proposal", now_us + self.policy.proposal_ms * 1_000)
         said = call.proposal.strip() or f"I am about to do this: {action.spoken_name}."
-        return f"{said} {self.policy.question}".strip()
+        self._open = Proposal(action, reply_id, self._out.seq, f"{said} {self.policy.question}".strip())
+        return self._open.question
 
-    def reply_ended(self, reply_id: str, *, heard: bool) -> None:
+    def ask_again(self, reply_id: str) -> str:
+        """This reply says something else unasked: the question that it has to end with, so that a "yes" is to
+        that and not to the other thing. Empty when nothing waits."""
+        if self._open is None:
+            return ""
+        self._open.asked_by, self._open.heard = reply_id, False
+        self._deadlines.clear("proposal")
+        return self._open.question
+
+    def reply_ended(self, reply_id: str, now_us: int, *, heard: bool) -> None:
         """The reply that asks has ended: without having been heard whole, its question is void."""
         if self._open is None or self._open.asked_by != reply_id:
             return
         if heard:
             self._open.heard = True
+            self._deadlines.set("proposal", now_us + self.policy.proposal_ms * 1_000)
         elif not self._open.heard:
+            self.withdraw("interrupted")
+
+    def stopped(self, stop: ControlStop) -> None:
+        """Somebody pressed stop: a "yes" that follows is to nothing that was asked before, if they knew of it."""
+        proposal = self._open
+        if proposal is None or unseen(stop.seen_seq, proposal.since_seq):
+            return
+        if stop.reply_id in ("", proposal.asked_by):
             self.withdraw("interrupted")
 
     def seen(self) -> None:
@@ -97,7 +119,7 @@ class Proposals:
         """What the user's turn says to the proposal that waits, if one does."""
         if self._open is None or not understood:
             return "other"
-        plain = " ".join(text.lower().replace(",", " ").replace(".", " ").replace("!", " ").split())
+        plain = " ".join(text.lower().translate(_AS_WRITTEN).split())
         if plain in self.policy.refusals:
             return "no"
         return "yes" if plain in self.policy.affirmations and self._open.heard else "other"

@@ -98,6 +98,8 @@ class Turn:
     continues: CutOff | None = None
     joins: str = ""
     """The turn that it is one with, by what was said so far."""
+    broke_in: bool = False
+    """An answer was cut off for it."""
 
 
 def awaited(utterance: int, speech: Speech, turn: Turn | None) -> bool:

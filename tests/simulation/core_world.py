@@ -66,6 +66,7 @@ class World:
         self._closed = False
         self.lag = random.Random(f"lag {seed}")
         self.focus = random.Random(f"focus {seed}")
+        self.asides = random.Random(f"asides {seed}")
         hang_up = random.Random(f"hang up {seed}")  # of their own: the other dice fall as they did before
         self._hangs_up_us = hang_up.randint(500, 12_000) * MS if hang_up.random() < 0.2 else None
 
@@ -313,8 +314,17 @@ class World:
                     self.at(self.dice.randint(1, 300), final)
             case d.CancelRequested():
                 self._cancel(decision)
+            case d.ActionProposed() if decision.ask and self.asides.random() < 0.3:
+                self._come_between()
             case _:
                 self._play(decision)
+
+    def _come_between(self) -> None:
+        """Something else happens behind the question, and what is said then may not be meant for it."""
+        at, stop = self.asides.randint(500, 6_000), e.ControlStop(source="device:d1")
+        self.at(at, self.asides.choice((stop, e.ReminderDue(reminder_id="m", text="Your tea is ready."))))
+        yes = e.TextInput(text=self.asides.choice(("yes", "okay")), source="device:d1")
+        self.at(at + self.asides.randint(0, 4_000), yes)
 
     def _play(self, decision: d.Decision) -> None:
         player = self._playing.get(decision.reply_id)

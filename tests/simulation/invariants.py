@@ -9,6 +9,7 @@ from __future__ import annotations
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation import reports as r
+from agent.conversation.interruption import SPOKEN_EVIDENCE
 from agent.conversation.policy import Actions, Interruption
 from tests.simulation.reply_trace import ReplyTrace
 
@@ -62,16 +63,22 @@ class Invariants:
         self.stop: e.ControlStop | None = None
         """The last one that came."""
         self.cut: e.DeviceCut | None = None
-        """Likewise."""
         self.typed: e.TextInput | None = None
-        """The text that came last, or was taken from the queue last."""
+        """The text that came last, or was taken from the queue last (`waited`)."""
         self.waited = False
-        """It was taken from the queue."""
         self.texts: dict[str, e.TextInput] = {}
         self.begun: set[str] = set()
         """Replies of which something was played."""
         self.asked_seq: dict[str, int] = {}
         """Where the user was asked to confirm an action."""
+        self.stopped: set[str] = set()
+        """Actions behind whose question somebody who knew of it pressed stop."""
+        self.heard_last = ""
+        """The reply of which something was heard last."""
+        self.broke_in = False
+        """The turn that is open began by breaking into an answer."""
+        self.owed = ""
+        """A turn that broke in and came to nothing, until something is said."""
         self.counts: dict[str, int] = {}
         self._seq = 0
 
@@ -145,6 +152,7 @@ class Invariants:
             self._new(event.reply_id, True)
         reply = self.alive(event.reply_id, "tts.say")
         self.require(event.chunk == len(reply.said), f"chunk {event.chunk} of {event.reply_id} out of order")
+        self.owed = ""
         for cause in event.rests_on:
             known = cause in self.results or (event.phase == "claim" and not event.turn_id)
             self.require(known, f"a claim rests on {cause}, which has not arrived")
@@ -202,6 +210,7 @@ class Invariants:
         reply.stopped = True
         said = " ".join(reply.said[i] for i in sorted(reply.said))
         reply.heard = event.heard_text
+        self.heard_last = event.reply_id if event.heard_text else self.heard_last
         heard = event.heard_text.replace(" ", "")
         if event.method == "shown":
             self.require(self.focus not in self.speakers, "the live device has a loudspeaker, so it was not only shown")
@@ -255,6 +264,9 @@ class Invariants:
             self.require(takes_back, f"{event.text!r} does not say that it goes on")
         self.continues = ""
         self.ended_turns[event.turn_id] = event.text
+        if event.text or self.broke_in:
+            self.owed = "" if event.text or "silence_ms" not in event.evidence else event.turn_id
+        self.broke_in = False
 
     # ── interruption and cancellation ────────────────────────────────────────────────────
 
@@ -278,6 +290,7 @@ class Invariants:
     def on_interruption_confirmed(self, event: d.InterruptionConfirmed) -> None:
         reply, stop = self.alive(event.reply_id, "confirmation"), self.stop
         self.suspected = False
+        self.broke_in = event.evidence in SPOKEN_EVIDENCE and bool(reply.text)
         if event.evidence == "stop" and stop is not None:
             heard = stop.reply_id == event.reply_id or (stop.played and stop.played.reply_id == event.reply_id)
             saw = not stop.reply_id and not 0 < stop.seen_seq < reply.since_seq
@@ -285,9 +298,14 @@ class Invariants:
         if event.evidence == "typed" and self.typed is not None and not self.waited:
             late = event.reply_id in self.begun and 0 < self.typed.seen_seq < reply.since_seq
             self.require(not late, f"{event.reply_id} is cut off by {self.typed}, whose sender did not know of it")
+        if event.evidence == "typed" and self.waited:
+            self.require(bool(reply.said), f"{event.reply_id} is cut off by what waited, before it said anything")
 
     def on_control_stop(self, event: e.ControlStop) -> None:
         self.stop = event
+        open_ones = [key for key, steps in self.actions.items() if steps[-1] == "proposed" and key in self.asked]
+        if not event.reply_id:
+            self.stopped.update(key for key in open_ones if not 0 < event.seen_seq < self.asked_seq[key])
 
     def on_interruption_dismissed(self, event: d.InterruptionDismissed) -> None:
         self.require(self.suspected, "dismissed without suspicion")
@@ -359,6 +377,10 @@ class Invariants:
                 knew = not 0 < self.typed.seen_seq < self.asked_seq[event.action_id]
                 self.require(knew, f"confirmed by {self.typed}, whose sender did not know of the question")
             self.require(heard or event.by not in ("voice", "typed"), "confirmed in words before it was heard")
+            self.require(event.action_id not in self.stopped, "confirmed behind a stop")
+            before = self.replies[self.heard_last].said.values() if self.heard_last else ()
+            answers = any(text.endswith(Actions().question) for text in before)
+            self.require(answers or event.by not in ("voice", "typed"), f"{words!r} answers something else")
         else:
             self.require(not self.out_of_control(event.turn_id), "policy confirmed what nobody could have stopped")
         self._action(event.action_id, "confirmed", ("proposed",))
@@ -467,6 +489,7 @@ class Invariants:
         self.require(not self.open_turn, f"turn {self.open_turn} never ended")
         self.require(not self.suspected, "a suspicion was never resolved")
         self.require(not self.paused, "playback stays paused for ever")
+        self.require(not self.owed or self.focus not in self.speakers, f"{self.owed} broke in, and silence follows")
         self.require(not self.unsettled, f"the outcome of {self.unsettled} is not recorded")
         self.require(not self.queued, f"steering {self.queued} was never applied")
         missing = [key for key in self.cancels if key not in self.acked]

@@ -73,10 +73,10 @@ def test_a_proposal_is_not_confirmed_in_words_before_it_was_heard():
     outbox = Outbox()
     proposals = Proposals(outbox, Deadlines())
     call = e.ToolCall(reply_id="r1", step=1, call_id="c1", name="x", arguments={}, effect="write", risk="high")
-    proposals.propose(Action(call, "t1", "r1"), "r1", 0)
+    proposals.propose(Action(call, "t1", "r1"), "r1")
     assert proposals.verdict("yes", understood=True) == "other"
     assert proposals.verdict("no", understood=True) == "no"
-    proposals.reply_ended("r1", heard=True)
+    proposals.reply_ended("r1", 0, heard=True)
     assert proposals.verdict("yes", understood=True) == "yes"
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
-from agent.conversation.policy import Interruption
 from tests.unit.conversation.script import WORD_SAMPLES, Script, names
 
 ANSWER = "One two three four five six."
@@ -383,58 +382,6 @@ def test_a_closed_session_is_silent():
     assert evidence(script) == "closed"
     assert "Tea." not in script.texts
     assert script.acks().wait(60_000).core.next_deadline_us() is None
-
-
-# ── false alarms in a row ────────────────────────────────────────────────────────────────
-
-
-def cough(script: Script) -> Script:
-    return script.starts().wait(100).stops(50).final("").wait(1_000)
-
-
-def test_false_alarms_in_a_row_make_it_wary():
-    script = Script().speaking("word " * 200)
-    for _ in range(Interruption().wary_after):
-        cough(script)
-    assert len(script.all(d.PlaybackPause)) == Interruption().wary_after
-    cough(script)
-    assert len(script.all(d.PlaybackPause)) == Interruption().wary_after, "a further cough does not even pause"
-    script.starts().voiced(100)
-    assert names(script.step) == ["interruption.suspected", "playback.pause"], "a voice does"
-
-
-def test_the_wary_need_more_voice_to_be_interrupted():
-    script = Script().speaking("word " * 200)
-    for _ in range(Interruption().wary_after):
-        cough(script)
-    script.starts().partial("go to bed now").voiced(Interruption().words_voiced_ms)
-    assert script.none(d.InterruptionConfirmed)
-    script.voiced(Interruption().words_voiced_ms * 2)
-    assert script.one(d.InterruptionConfirmed).evidence == "words"
-
-
-def test_wariness_decays():
-    script = Script({"replies.stalled_ms": 600_000}).speaking("word " * 200)
-    for _ in range(Interruption().wary_after):
-        cough(script)
-    script.wait(Interruption().wary_decay_ms)
-    assert names(script.starts().step) == ["interruption.suspected", "playback.pause"]
-
-
-def test_a_real_interruption_ends_it():
-    script = Script({"replies.stalled_ms": 600_000}).speaking("word " * 200)
-    for _ in range(Interruption().wary_after):
-        cough(script)
-    script.says("stop now", voiced_ms=600).wait(2_000).thinks("word " * 200).synthesised().plays(1)
-    assert names(script.starts().step) == ["interruption.suspected", "playback.pause"]
-
-
-def test_a_voice_that_goes_on_behind_a_dismissal_does_not_pause_again_and_again():
-    script = Script({"interruption.pause_limit_ms": 300, "interruption.voiced_ms": 5_000}).speaking("word " * 200)
-    script.starts()
-    for step in range(1, 20):
-        script.wait(100).voiced(step * 100)
-    assert len(script.all(d.PlaybackPause)) == 1
 
 
 # ── what the device says that it played ──────────────────────────────────────────────────

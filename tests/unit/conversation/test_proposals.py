@@ -65,7 +65,7 @@ def test_what_was_done_is_context_later_and_told_once():
     assert ids.count("r2-c1-result") == 1
 
 
-@pytest.mark.parametrize("text", ["no", "No, don't.", "cancel that"])
+@pytest.mark.parametrize("text", ["no", "No, don't.", "No, don\u2019t.", "cancel that"])
 def test_no_rejects_and_is_acknowledged(text: str):
     script = heard().types(text)
     assert script.one(d.ActionRejected).reason == "refused"
@@ -135,6 +135,66 @@ def test_it_goes_stale_with_time():
     script = heard().wait(Actions().proposal_ms + 1)
     assert script.one(d.ActionRejected).reason == "no answer"
     assert script.types("yes").none(d.ActionStarted)
+
+
+def test_its_time_runs_from_when_it_was_heard():
+    script = proposed({"actions.proposal_ms": 1_000, "replies.stalled_ms": 60_000}).synthesised().wait(5_000)
+    assert script.none(d.ActionRejected), "it is still being asked"
+    script.plays_out().wait(999).types("yes")
+    assert script.one(d.ActionStarted)
+
+
+@pytest.mark.parametrize("answer", ["okay", "yes"])
+def test_what_is_said_to_something_else_confirms_nothing(answer: str):
+    """A timer rings behind the question, and the user says "okay" to that."""
+    script = heard()
+    script.post(e.ReminderDue(reminder_id="m", text="Your tea is ready."))
+    assert script.texts[1:] == ["Your tea is ready.", QUESTION], "asked once more, behind it"
+    script.synthesised().plays(3).says(answer, voiced_ms=700).wait(1_000)
+    assert script.none(d.ActionConfirmed, d.ActionStarted)
+    assert script.one(d.ActionRejected).reason == "interrupted"
+
+
+@pytest.mark.parametrize("by", ["voice", "card"])
+def test_what_was_asked_once_more_is_confirmed_once_it_was_heard(by: str):
+    script = heard().wait(Actions().proposal_ms - 1)
+    script.post(e.ReminderDue(reminder_id="m", text="Your tea is ready."))
+    script.wait(100)
+    if by == "card":
+        script.synthesised().plays(3).answers_card("r1:c1", accept=True)
+    else:
+        script.plays_out().wait(Actions().proposal_ms - 1_000).types("yes")
+    assert script.one(d.ActionStarted).action_id == "r1:c1"
+    assert len(script.all(d.ActionProposed)) == 1
+
+
+def test_a_reminder_with_a_question_behind_it_is_said_again_only_if_it_was_cut_itself():
+    for words, texts in ((2, ["Your tea is ready."]), (5, [])):
+        script = heard()
+        script.post(e.ReminderDue(reminder_id="m", text="Your tea is ready."))
+        script.synthesised().plays(words).post(e.DeviceLeft(device_id="d1", reason="reload"))
+        assert script.one(d.ActionRejected).reason == "interrupted"
+        script.post(e.DeviceJoined(device_id="d1", transport="test"))
+        assert script.texts[3:] == texts, "and the question is void"
+
+
+@pytest.mark.parametrize("named", ["", "r1"])
+def test_stop_behind_the_question_withdraws_it(named: str):
+    script = heard()
+    script.post(e.ControlStop(source="device:d1", reply_id=named, seen_seq=script.seq))
+    assert script.one(d.ActionRejected).reason == "interrupted"
+    script.says("yes").wait(1_000)
+    assert script.none(d.ActionConfirmed, d.ActionStarted)
+
+
+def test_a_stop_that_was_meant_for_something_earlier_leaves_the_question_open():
+    script = Script().speaking()
+    seen_seq = script.seq
+    script.plays_out().types("mail anna").calls("c1", "write", risk="high").done().plays_out()
+    script.post(e.ControlStop(source="device:d1", seen_seq=seen_seq))
+    script.post(e.ControlStop(source="device:d1", reply_id="r1"))
+    assert script.none(d.ActionRejected)
+    assert script.types("yes").one(d.ActionStarted)
 
 
 def test_policy_confirms_low_risk_only_where_it_may():

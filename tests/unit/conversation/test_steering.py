@@ -92,6 +92,43 @@ def test_the_user_speaking_comes_first():
     assert script.turns == ["hello", "wait stop", "and friday"]
 
 
+def test_what_the_user_said_meanwhile_is_answered_before_what_they_had_typed():
+    """The acks of what was cut come before the first word of the answer: they must not end it."""
+    script = story().types("shorter").says("what time is it", voiced_ms=500).wait(500)
+    assert script.all(d.PlaybackStop)[0].heard_text == "One"
+    script.acks().wait(100)
+    assert script.turns == ["hello", "what time is it"]
+    script.thinks("It is noon. And a fine day.").synthesised().plays(3)
+    assert script.all(d.PlaybackStop)[1].heard_text == "It is noon."
+    assert script.turns == ["hello", "what time is it", "shorter"]
+
+
+def test_of_two_that_wait_the_second_lets_the_answer_to_the_first_say_a_sentence():
+    script = story().types("shorter").types("in euros").plays(3).acks().wait(100)
+    assert script.turns == ["hello", "shorter"]
+    script.thinks("Brief now. More then.").synthesised().plays(2)
+    assert script.turns == ["hello", "shorter", "in euros"]
+
+
+def test_stop_ends_what_is_said_and_not_what_waits():
+    script = story().types("shorter").types("in euros").starts()
+    script.post(e.ControlStop(source="device:d1"))
+    assert script.turns == ["hello"], "somebody speaks"
+    script.wait(100).stops(60).final("").wait(500)
+    assert script.turns == ["hello", "", "shorter"]
+    assert len(script.all(d.InterruptionConfirmed)) == 1
+    script.acks().wait(100).thinks("Brief. And more.").synthesised().plays(1)
+    assert script.turns == ["hello", "", "shorter", "in euros"]
+
+
+def test_what_is_typed_for_now_comes_before_what_waits():
+    script = story().types("shorter").types("in euros", when="after").starts().types("stop that", when="now")
+    assert script.turns == ["hello", "stop that"], "also while a sound is judged"
+    script.wait(100).stops(60).final("").wait(500).thinks("Okay.").plays_out()
+    script.thinks("Brief.").plays_out().thinks("In euros then.").plays_out()
+    assert script.turns == ["hello", "stop that", "shorter", "in euros"]
+
+
 def test_the_queue_is_bounded():
     script = story("after")
     for number in range(MAX_QUEUED + 1):

@@ -6,7 +6,7 @@ import pytest
 
 from agent.conversation import decisions as d
 from agent.conversation import events as e
-from agent.conversation.core import HEARING_FAILED
+from agent.conversation.wording import HEARING_FAILED, NOT_CAUGHT
 from tests.unit.conversation.script import Script, names
 
 # ── silence ──────────────────────────────────────────────────────────────────────────────
@@ -209,6 +209,29 @@ def test_push_to_talk_interrupts_at_once():
     assert script.one(d.InterruptionConfirmed).evidence == "push_to_talk"
     assert script.one(d.InterruptionRecorded).by == "device:d1"
     assert names(script.step)[-1] == "turn.start"
+
+
+@pytest.mark.parametrize("how", ["voiced", "words", "not understood", "any sound"])
+def test_who_broke_into_an_answer_with_nothing_that_could_be_heard_is_told_so(how: str):
+    """The answer is gone, and nothing would follow: silence for ever."""
+    script = Script({"interruption.mode": "any_sound" if how == "any sound" else "graded"}).speaking().starts()
+    if how == "voiced":
+        script.wait(500).voiced(700)
+    elif how != "any sound":
+        script.wait(300).partial("no stop").voiced(300)
+    assert script.one(d.InterruptionConfirmed)
+    script.wait(200).stops().wait(20).final("uh" if how == "not understood" else "", understood=False).wait(2_000)
+    assert script.turns == ["hello", ""]
+    assert script.texts[1:] == [NOT_CAUGHT]
+    script.plays_out().starts().wait(500).voiced(700).wait(200).stops().final("").wait(20_000)
+    assert script.texts[2:] == [], "but not twice in a row"
+
+
+def test_noise_into_what_was_not_answered_is_not_spoken_about():
+    script = Script().starts().wait(200).stops(60).final("", understood=False).wait(2_000)
+    script.post(e.ReminderDue(reminder_id="m", text="Your tea is ready."))
+    script.synthesised().plays(1).starts().wait(500).voiced(700).wait(200).stops().final("").wait(20_000)
+    assert script.texts == ["Your tea is ready."]
 
 
 def test_nothing_said_into_push_to_talk_is_a_false_turn():
