@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 _FACTOR = 3
 _TAPS = 36
+_BEFORE = _TAPS - _FACTOR
 
 
 def _low_pass() -> NDArray[np.float32]:
@@ -27,10 +28,19 @@ class Decimator:
 
     def reset(self) -> None:
         """Silence comes before the next block."""
-        self._before = np.zeros(_TAPS - _FACTOR, dtype=np.float32)
+        self._joined = np.zeros(_BEFORE, dtype=np.float32)
+        """What came before the newest block, and that block."""
 
     def push(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         """int16 at 48 kHz, shape (samples,), as float32 at 16 kHz, shape (samples / 3,)."""
-        joined = np.concatenate((self._before, pcm.astype(np.float32)))
-        self._before = joined[joined.size - self._before.size :]
-        return np.asarray(sliding_window_view(joined, _TAPS)[::_FACTOR] @ self._taps, dtype=np.float32)
+        if self._joined.size != _BEFORE + pcm.size:
+            self._fit(pcm.size)
+        self._joined[:_BEFORE] = self._joined[-_BEFORE:]
+        self._joined[_BEFORE:] = pcm
+        return np.asarray(self._windows @ self._taps, dtype=np.float32)
+
+    def _fit(self, samples: int) -> None:
+        """Blocks are of one length as a rule, and making the view takes longer than the filter."""
+        joined = np.zeros(_BEFORE + samples, dtype=np.float32)
+        joined[-_BEFORE:] = self._joined[-_BEFORE:]
+        self._joined, self._windows = joined, sliding_window_view(joined, _TAPS)[::_FACTOR]

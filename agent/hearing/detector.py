@@ -71,7 +71,7 @@ class SpeechDetector:
     def _judge(self, frame: Pcm, ago_samples: int, heard_us: int) -> Frame:
         self._window = np.concatenate((self._window, frame))[-WINDOW_SAMPLES:]
         samples = frame.astype(np.float32)
-        samples -= samples.mean()  # a sound card's offset is no sound
+        samples -= samples.sum() / samples.size  # a sound card's offset is no sound
         rms = math.sqrt(float(samples @ samples) / samples.size)
         gate, probability = self._gate, self._vad.probability(frame)
         verdict = self._verdict(frame, heard_us - ago_samples * 1_000_000 // HEARING_RATE, probability, rms)

@@ -51,11 +51,11 @@ Audio = NDArray[np.float32]
 Bands = NDArray[np.float64]
 
 
-def band_powers(window: Audio) -> Bands:
-    """Power of each band of `WINDOW_SAMPLES` samples, shape (BANDS,)."""
-    spectrum = np.fft.rfft(window * _WINDOW)
+def band_powers(windows: Audio) -> Bands:
+    """Power of each band of `WINDOW_SAMPLES` samples, shape (BANDS,); of several such windows at once, (n, BANDS)."""
+    spectrum = np.fft.rfft(windows * _WINDOW)
     power = np.square(spectrum.real, dtype=np.float64) + np.square(spectrum.imag, dtype=np.float64)
-    return np.add.reduceat(power, _BINS)[:BANDS] / WINDOW_SAMPLES + 1e-3
+    return np.add.reduceat(power, _BINS, axis=-1)[..., :BANDS] / WINDOW_SAMPLES + 1e-3
 
 
 class EchoPath:
@@ -81,6 +81,7 @@ class EchoPath:
         self._heard = heard
         played = played + LEAK * float(played.sum())
         self._ringing = np.maximum(played, self._ringing * 10.0 ** (-RING_DB_PER_S * frame_ms / 10_000))
+        self._returned_db = 10.0 * np.log10(heard / np.maximum(self._ringing, 1e-3))
         self._note_noise(heard, frame_ms)
 
     def _note_noise(self, heard: Bands, frame_ms: int) -> None:
@@ -90,7 +91,7 @@ class EchoPath:
             self._minima[self._block] = np.inf
         self._block_ms += frame_ms
         self._minima[self._block] = np.minimum(heard, self._minima[self._block])
-        self._noise = np.maximum(_MINIMUM_BIAS * self._minima.min(axis=0), _LEAST_NOISE)
+        self._noise = np.maximum(_MINIMUM_BIAS * np.minimum.reduce(self._minima), _LEAST_NOISE)
         low = self._steady_low(heard, frame_ms)
         self._noise = np.maximum(self._noise, _MINIMUM_BIAS * low)
 
@@ -101,13 +102,13 @@ class EchoPath:
             self._lows[0], self._highs[0] = heard, heard
         self._steady_block_ms += frame_ms
         self._lows[0], self._highs[0] = np.minimum(self._lows[0], heard), np.maximum(self._highs[0], heard)
-        low: Bands = self._lows.min(axis=0)
-        return np.where(self._highs.max(axis=0) < _STEADY_SPREAD * low, low, 0.0)
+        low: Bands = np.minimum(*self._lows)
+        return np.where(np.maximum(*self._highs) < _STEADY_SPREAD * low, low, 0.0)
 
     def excess_db(self, margin_db: float) -> float:
         """How far this frame lies above the expected echo and noise with `margin_db` added: mean of the bands."""
         over_db = 10.0 * np.log10(self._heard / (self._expected() + self._noise))
-        return float(np.mean(np.clip(over_db - margin_db, 0.0, MOST_DB)))
+        return float(np.minimum(np.maximum(over_db - margin_db, 0.0), MOST_DB).sum()) / BANDS
 
     def learn(self, surely: float = 1.0) -> None:
         """This frame is echo and nothing else, as sure as that is, 0…1."""
@@ -124,7 +125,6 @@ class EchoPath:
         return self._ringing * 10.0 ** (self._gain_db / 10)
 
     def _approach(self, weight: Bands) -> None:
-        now_db = 10.0 * np.log10(self._heard / np.maximum(self._ringing, 1e-3))
-        off_db = now_db - self._gain_db
+        off_db = self._returned_db - self._gain_db
         weight = np.minimum(np.where(off_db > 0.0, UPWARD * weight, weight), 1.0)
         self._gain_db = np.minimum(self._gain_db + weight * off_db, LOUDEST_DB)

@@ -19,6 +19,8 @@ LOUD_DB = 20.0
 """Bands this far below the loudest do not count."""
 SMOOTH_MS = 40
 """Two periods of the mains, which beat in a window that does not fit them."""
+_FAINT: Bands = np.ones(BANDS)
+_FAINT_DB: Bands = np.zeros(BANDS)
 
 
 class Steadiness:
@@ -30,14 +32,14 @@ class Steadiness:
 
     def reset(self) -> None:
         """What comes next is another sound."""
-        self._powers: Bands = np.ones(BANDS)
-        self._since_db: Bands = np.zeros(BANDS)
+        self._powers = _FAINT
+        self._since_db = _FAINT_DB
         self._steady_ms = 0
 
     def step(self, window: Pcm) -> bool:
         """Whether what the newest `WINDOW_SAMPLES` of `window` (16 kHz) hold has sounded so for `STEADY_MS`."""
         now = band_powers(window[-WINDOW_SAMPLES:].astype(np.float32))
-        self._powers += (now - self._powers) * min(1.0, self._frame_ms / SMOOTH_MS)
+        self._powers = self._powers + (now - self._powers) * min(1.0, self._frame_ms / SMOOTH_MS)
         levels_db = 10.0 * np.log10(self._powers)
         loud = self._since_db > self._since_db.max() - LOUD_DB
         if np.abs(levels_db - self._since_db)[loud].max() < CHANGE_DB:
