@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from agent import heavy_engines
 from agent.auto import resolved
@@ -113,7 +114,8 @@ class App:
         """Sessions that an error stopped, the last one last."""
         self._coming: dict[str, str] = {}
         """Sessions that have a place kept for them, and whose they are."""
-        self._joining = asyncio.Lock()
+        self._joining: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By session: two that come at once must not both take it from the store."""
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
 
@@ -290,7 +292,7 @@ class App:
         """
         if owner not in self.owners or await self._owner_of(session_id) != owner:
             raise SessionGone(NOT_STORED)  # another's is no more than one that never was
-        async with self._joining:  # two that come at once must not both take it from the store
+        async with self._joining.setdefault(session_id, asyncio.Lock()):
             session, running = self.sessions.get(session_id), self._running.get(session_id)
             if session is not None and running is not None and not session.open:
                 await asyncio.wait([running], timeout=CLOSE_TIMEOUT_S)

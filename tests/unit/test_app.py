@@ -122,6 +122,28 @@ async def play(call, seconds):
         call.next_frame()
 
 
+def test_a_long_conversation_that_is_taken_up_keeps_nobody_waiting_for_theirs(virtually, monkeypatch):
+    async def body(app):
+        long, short = joins(await app.open()), joins(await app.open())
+        await app.rest(long.session_id)
+        read = app.store.read
+
+        async def slowly(session_id, *about):
+            await asyncio.sleep(5 * (session_id == long.session_id))
+            return await read(session_id, *about)
+
+        monkeypatch.setattr(app.store, "read", slowly)
+        async with asyncio.TaskGroup() as tasks:
+            taking = [tasks.create_task(app.join(long.session_id)) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(1):
+                assert (await app.join(short.session_id)).session is short.session
+        one, two = (task.result() for task in taking)
+        assert one.session is two.session, "it is taken up once"
+
+    virtually(body)
+
+
 def test_what_was_being_said_goes_on_behind_what_was_heard(virtually):
     async def body(app):
         call = joins(await app.open())
