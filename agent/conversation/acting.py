@@ -37,6 +37,8 @@ class Acting:
                 else:
                     self._propose(reply, action)
                     self.start(reply, action, "policy", now_us)
+            elif reply.committed:
+                self._await(action, now_us)  # it is not held for ever
         return questions
 
     def start(self, reply: Reply, action: Action, by: str, now_us: int) -> str:

@@ -319,15 +319,15 @@ class Answering:
             self._say(reply, question, "claim", (), now_us)
 
     def _tool_timed_out(self, reply: Reply, target: str, now_us: int) -> None:
-        action = next((a for a in reply.calls.values() if a.target == target and a.state == "started"), None)
+        action = next((a for a in reply.calls.values() if a.target == target and not a.over), None)
         if action is None:
             return
-        self._out.add(self._watch.late(reply, "tool.timeout"))
-        if action.write:
+        self._out.add(self._watch.late(reply, "tool.timeout" if action.state == "started" else "action.held"))
+        if action.write and action.state == "started":
             action.promised = True
             self.orphans.add(action, now_us)
             reply.step_calls.remove(action.call.call_id)
-        self._give_up(reply, UNSURE if action.write else TOO_LONG, now_us)
+        self._give_up(reply, UNSURE if action.promised else TOO_LONG, now_us)
         self._proceed(reply, now_us)
 
     # ── saying, failing, ending ──────────────────────────────────────────────────────────

@@ -52,13 +52,15 @@ class Watch:
         return Complaint(reply_id=reply_id, code="cancel.timeout", message=f"{target} did not ack in time")
 
     def late(self, reply: Reply, code: str) -> Complaint:
-        """What is to be said of the reply when the voice, the playout, the brain or a tool misses its deadline."""
+        """What is to be said of the reply when the voice, the playout, the brain or a tool keeps it too long."""
         policy = self.policy
         message = {
             "tts.timeout": f"speech of {reply.reply_id} was not synthesised within {policy.tts_timeout_ms} ms",
             "playback.stalled": f"speech of {reply.reply_id} has not been played for {policy.stalled_ms} ms; "
             "no device takes it",
             "model.timeout": f"the brain has said nothing for {policy.model_timeout_ms} ms; it is given up",
+            "action.held": f"nobody who could have stopped it was reached for {policy.tool_timeout_ms} ms; "
+            "it was not begun",
             "tool.timeout": f"a tool has not answered within {policy.tool_timeout_ms} ms; it is not waited for",
         }[code]
         return Complaint(turn_id=reply.turn_id, reply_id=reply.reply_id, code=code, message=message)

@@ -18,6 +18,9 @@ from agent.conversation.events import Json, ToolCall, ToolResult
 from agent.conversation.message import Message
 from agent.timeline.entry import Entry
 
+ASKED = "the user is asked to confirm it; it is done only if a later result says so"
+"""True of a proposal also in the prompts that follow when it has gone stale."""
+
 MAX_LINKS = 4
 """As far back as this a prompt goes through earlier ones."""
 
@@ -79,8 +82,8 @@ def _message(entry: Entry, calls: dict[str, ToolCall | ActionStarted]) -> Messag
         case ToolCall() | ActionStarted():
             return Message("call", "", event_id, call_id=event.call_id, name=event.name, arguments=event.arguments)
         case ActionProposed():
-            waits: Json = {"status": "waits for the user to confirm it", "proposal": event.proposal}
-            return Message("result", "", event_id, call_id=event.call_id, name=event.name, content=waits)
+            asked: Json = {"status": ASKED, "proposal": event.proposal}
+            return Message("result", "", event_id, call_id=event.call_id, name=event.name, content=asked)
         case ToolResult():
             return _result(event, calls)
         case ActionCommitted() if event.late:

@@ -17,6 +17,7 @@ from agent.conversation.deadlines import Deadlines
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import Replies
 from agent.conversation.proposals import Proposals
+from agent.conversation.wording import TOO_LONG
 from tests.unit.conversation.script import WORD_SAMPLES, Script, names
 
 REPLIES = Replies()
@@ -363,6 +364,20 @@ def test_who_is_not_heard_stops_by_button_what_is_held():
     stop(script.calls("c1", "write").synthesised().plays(1))
     assert script.one(d.ActionRejected).reason == "interrupted"
     assert script.none(d.ActionStarted)
+
+
+@pytest.mark.parametrize("risk", ["low", "high"])
+def test_what_is_held_is_given_up_in_the_end_and_the_user_is_told(risk: str):
+    """Else the agent says for ever that it is still at it, and does nothing."""
+    script = lost_audio(Script().says("set a timer").wait(500)).calls("c1", "write", risk=risk).done()
+    for _ in range(REPLIES.tool_timeout_ms // 1_000):
+        script.wait(1_000).plays_out()
+    assert script.one(d.ActionRejected).reason == "failed"
+    assert script.one(d.Complaint).code == "action.held"
+    assert script.texts[-1] == TOO_LONG
+    assert script.plays_out().last(d.ReplyDone).outcome == "failed"
+    script.post(e.DeviceLink(device_id="d1", control=True))
+    assert script.wait(60_000).none(d.ActionStarted, d.ActionProposed)
 
 
 def test_who_is_not_heard_still_cuts_the_agent_off_where_the_page_hears_them():

@@ -10,6 +10,7 @@ import pytest
 
 from agent.conversation.decisions import (
     ActionCommitted,
+    ActionProposed,
     AsrReset,
     CancelRequested,
     InterruptionRecorded,
@@ -391,6 +392,15 @@ def test_the_prompt_has_what_was_said_and_what_was_heard() -> None:
         Message("result", "", "e3", call_id="c1", name="add_todo", content=[1]),
         Message("agent", "It is", "e4", cut="noon."),
     ]
+
+
+def test_what_was_asked_and_not_done_is_not_told_as_done_or_as_waiting_for_ever() -> None:
+    """The question stays in every later prompt: it must still be true once it was refused, or had gone stale."""
+    asked = ActionProposed(event_id="e3", reply_id="r1", action_id="r1:c1", call_id="c1", name="add_todo", arguments={})
+    assert told(CALL, asked)[1].content == {
+        "status": "the user is asked to confirm it; it is done only if a later result says so",
+        "proposal": "",
+    }
 
 
 def test_a_failed_result_keeps_its_class_and_message() -> None:
