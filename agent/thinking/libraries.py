@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from agent.clock import Clock
@@ -57,15 +58,13 @@ class Libraries:
         if self._registry is not None:
             return
         try:
-            import pint
+            import pint  # noqa: F401 - whether it is there
             from dateparser.date import DateDataParser
         except ImportError as error:
             raise ToolError(f"{error.name} is missing. Install the project's dependencies again.", "crash") from error
         self._dates = DateDataParser
         self._date("in three days", datetime(2026, 1, 1))  # noqa: DTZ001 - any day; it only warms up
-        registry: Any = pint.UnitRegistry()
-        registry.Quantity(1.0, "mile").to("kilometer")
-        self._registry = registry
+        self._registry = _registry()
 
     def _convert(self, value: float, source: str, target: str) -> float:
         self._load()
@@ -84,3 +83,13 @@ class Libraries:
         settings = {"PREFER_DATES_FROM": "future", "RELATIVE_BASE": now.replace(tzinfo=None)}
         found = self._dates(languages=["en"], settings=settings).get_date_data(text).date_obj
         return found.replace(tzinfo=now.tzinfo) if isinstance(found, datetime) else None
+
+
+@cache
+def _registry() -> Any:
+    """Pint's, made and warmed up once in a process."""
+    import pint
+
+    registry: Any = pint.UnitRegistry()
+    registry.Quantity(1.0, "mile").to("kilometer")
+    return registry

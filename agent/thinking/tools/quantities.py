@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from agent.thinking.tools.numerals import number_at, spoken
@@ -102,6 +102,11 @@ def _units() -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
 def unit(text: str) -> str | None:
     """Pint's name of a spoken unit, `currency` for any currency, None if it is no unit."""
     return _units()[0].get(text.strip().removeprefix("the "))
+
+
+def unit_names() -> Iterable[str]:
+    """Every unit as it is spoken."""
+    return _units()[0]
 
 
 @cache

@@ -11,13 +11,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import islice
 
 from rapidfuzz import fuzz, process
 
 from agent.thinking.tools.numerals import number_at
 from agent.thinking.tools.places import places
-from agent.thinking.tools.quantities import unit
+from agent.thinking.tools.quantities import unit, unit_names
 from agent.thinking.tools.skill import Answer, Ask, Intent, Past, Skill
 from agent.thinking.tools.slots import SlotContext
 from agent.thinking.tools.utterance import Utterance, normalise
@@ -205,7 +206,7 @@ def _value_at(words: Sequence[str], at: int) -> tuple[str, int]:
     found = number_at(words, at)
     if found is not None:
         return "#", found[1]
-    for length in (3, 2, 1):
+    for length in (3, 2, 1) if words[at] in _first_words() else ():
         name = " ".join(words[at : at + length])
         if at + length <= len(words) and len(name) > 2:
             if name in places() and name not in ("nice", "turkey", "jersey", "cork"):
@@ -215,14 +216,24 @@ def _value_at(words: Sequence[str], at: int) -> tuple[str, int]:
     return "", at + 1
 
 
+@cache
+def _first_words() -> frozenset[str]:
+    """With which places and units begin; these with an article, too."""
+    return frozenset({name.split()[0] for name in (*places(), *unit_names())} | {"the"})
+
+
 def _frames(intents: Sequence[Intent]) -> dict[str, list[str]]:
     """Frames of all example sentences without free text, by their values' signs."""
     found: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for intent in intents:
-        if intent.loose or intent.pattern.free or "expression" in intent.pattern.slots.values():
-            continue
-        for sentence in islice(intent.pattern.sentences(), FRAMES_PER_INTENT):
-            frame = _frame(sentence.split())
-            if len(frame.signs) >= MIN_FRAME_CHARS:
-                found[frame.kinds][frame.signs] = None
+        for frame in _frames_of(intent):
+            found[frame.kinds][frame.signs] = None
     return {kinds: list(signs) for kinds, signs in found.items()}
+
+
+@lru_cache(maxsize=1_000)
+def _frames_of(intent: Intent) -> tuple[_Frame, ...]:
+    if intent.loose or intent.pattern.free or "expression" in intent.pattern.slots.values():
+        return ()
+    frames = (_frame(sentence.split()) for sentence in islice(intent.pattern.sentences(), FRAMES_PER_INTENT))
+    return tuple(frame for frame in frames if len(frame.signs) >= MIN_FRAME_CHARS)
