@@ -475,7 +475,7 @@ class Session:
         started = datetime.fromisoformat(entries[0].ts) - timedelta(microseconds=entries[0].now_us)
         since_us = max((self._clock.wall() - started) // timedelta(microseconds=1), entries[-1].now_us)
         self._base_us = self._clock.now_us() - since_us
-        self.timeline.load(entries, started, past_ids)
+        await self.timeline.load(entries, started, past_ids)
         if list(decided[: len(stored)]) == stored:
             self._complete(decided[len(stored) :], cause_id, entries[-1].now_us)
 

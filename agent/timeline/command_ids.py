@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
 
 LATEST = 1_000
 _OWN = re.compile(r"e[0-9]+|.*[.:].*")
@@ -27,11 +26,10 @@ class CommandIds:
             self._hashes.add(hash(event_id))
             self._latest.append(event_id)
 
-    def add_past(self, event_ids: Iterable[str]) -> None:
-        """Those of a client, of events of which only the ids are left."""
-        for event_id in event_ids:
-            if not _OWN.fullmatch(event_id):
-                self.add(event_id)
+    def add_past(self, event_id: str) -> None:
+        """If it is a client's: the id is all that is left of its event."""
+        if not _OWN.fullmatch(event_id):
+            self.add(event_id)
 
     def latest(self) -> tuple[str, ...]:
         """At most `LATEST`, the last one last."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -25,7 +25,8 @@ from agent.timeline.store import Store
 RETRY_S = 0.2
 BATCH_ENTRIES = 500
 READ_AT_ONCE = 100
-"""Entries that a reader is given at one go, a few milliseconds' worth: other calls' audio is due every 20."""
+"""Entries that are loaded, or given to a reader, at one go, some milliseconds' worth: other calls' audio is due every
+20."""
 
 
 class Timeline:
@@ -60,13 +61,16 @@ class Timeline:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
-    def load(self, entries: Sequence[Entry], started: datetime, past_ids: Iterable[str] = ()) -> None:
+    async def load(self, entries: Sequence[Entry], started: datetime, past_ids: Sequence[str] = ()) -> None:
         """Take over what the store has of this session, and the ids of what it had; before anything is recorded."""
         self._started = started
-        self._commands.add_past(past_ids)
+        for number, event_id in enumerate(past_ids):
+            self._commands.add_past(event_id)
+            await _breathe(number)
         self._forgotten_seq = entries[0].seq - 1 if entries else 0
         for entry in entries:
             self._keep(entry)
+            await _breathe(entry.seq)
         self._durable_seq = self.last_seq
 
     def record(self, event: Event, *, now_us: int, turn_id: str, parent_event_id: str) -> Entry:
@@ -238,6 +242,6 @@ class Timeline:
 
 
 async def _breathe(seq: int) -> None:
-    """Let others have their turn: a reader whose every entry is taken at once never waits otherwise."""
+    """Let others have their turn: what takes or is given entry after entry never waits otherwise."""
     if seq % READ_AT_ONCE == 0:
         await asyncio.sleep(0)

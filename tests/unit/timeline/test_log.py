@@ -33,7 +33,7 @@ async def held(store):
     """A timeline that continues what is stored, under a new lease."""
     lease = await store.acquire("s", "a", 30)
     timeline = Timeline("s", VIRTUAL_EPOCH, store, 100, lease)
-    timeline.load(await store.read("s"), VIRTUAL_EPOCH)
+    await timeline.load(await store.read("s"), VIRTUAL_EPOCH)
     assert timeline.last_seq == lease.last_seq
     return timeline
 
@@ -82,7 +82,7 @@ def test_only_the_last_owner_writes():
         await written(new)
         assert await store.read("s") == new.window()
         unheld = Timeline("s", VIRTUAL_EPOCH, store, 100)
-        unheld.load(await store.read("s"), VIRTUAL_EPOCH)
+        await unheld.load(await store.read("s"), VIRTUAL_EPOCH)
         record(unheld)
         with pytest.raises(HeldByOther):
             await written(unheld)
@@ -136,7 +136,7 @@ def test_a_command_is_known_by_its_id_however_many_came_since():
         timeline = Timeline("s", VIRTUAL_EPOCH, MemoryStore(clock=Clock()), 100)
         commands = [TextInput(event_id=f"command-{number}", source="device:d", text="") for number in range(100_001)]
         at = ("s", 1, "2026-01-01T00:00:00.000Z", 0, 0, "fact", "", "")
-        timeline.load([Entry(*at, command) for command in commands], VIRTUAL_EPOCH)
+        await timeline.load([Entry(*at, command) for command in commands], VIRTUAL_EPOCH)
         assert timeline.get("command-0") is None
         assert timeline.has("command-0")
         assert not timeline.has("command-100001")
@@ -157,6 +157,33 @@ def test_what_outlives_forgetting_is_bounded(monkeypatch):
     run_virtual(main())
 
 
+class Turns:
+    """Those of others, on the same loop."""
+
+    taken = 0
+
+    async def take(self):
+        while True:
+            await asyncio.sleep(0)
+            self.taken += 1
+
+
+def test_a_long_timeline_that_is_loaded_lets_others_have_their_turn():
+    async def main():
+        timeline = Timeline("s", VIRTUAL_EPOCH, MemoryStore(clock=Clock()), 100)
+        faults = [Fault(event_id=f"e{seq}", source="test", code="x", message="") for seq in range(1, 901)]
+        entries = [Entry("s", seq, "", 0, 0, "fact", "", "", fault) for seq, fault in enumerate(faults, 1)]
+        turns = Turns()
+        others = asyncio.create_task(turns.take())
+        await timeline.load(entries, VIRTUAL_EPOCH, [f"command-{number}" for number in range(900)])
+        assert turns.taken >= 1_600 // READ_AT_ONCE
+        assert timeline.last_seq == 900
+        assert timeline.has("command-0")
+        others.cancel()
+
+    run_virtual(main())
+
+
 def test_who_reads_all_at_once_lets_others_have_their_turn():
     async def main():
         timeline = Timeline("s", VIRTUAL_EPOCH, MemoryStore(clock=Clock()), 1_000)
@@ -164,22 +191,15 @@ def test_who_reads_all_at_once_lets_others_have_their_turn():
         record(timeline, 900)
         await timeline.durable(900)
         record(timeline, 900)
-        turns = 0
-
-        async def others():
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
+        turns = Turns()
         async with asyncio.TaskGroup() as tasks:
-            going_on = tasks.create_task(others())
+            going_on = tasks.create_task(turns.take())
             seen = 0
             async for entry in timeline.follow():
                 if entry.seq % 900 == 1:
-                    before = turns
+                    before = turns.taken
                 if entry.seq % 900 == 899:
-                    assert turns - before >= 700 // READ_AT_ONCE, f"up to entry {entry.seq}"
+                    assert turns.taken - before >= 700 // READ_AT_ONCE, f"up to entry {entry.seq}"
                 seen += 1
                 if seen == 1_800:
                     break
