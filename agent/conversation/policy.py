@@ -19,13 +19,14 @@ _A_LANGUAGE = "two or three small letters, such as en"
 
 
 PUNCTUATION = ".,!?¡¿…"
+_MARKS = frozenset(PUNCTUATION)
 MAX_VOICED_MS = 10_000
 
 
 def _phrases(name: str, phrases: tuple[str, ...]) -> None:
     """A phrase that is written otherwise than what is heard would never be recognised."""
     for phrase in phrases:
-        if not phrase or phrase != " ".join(phrase.lower().split()) or any(mark in phrase for mark in PUNCTUATION):
+        if not phrase or phrase != " ".join(phrase.lower().split()) or not _MARKS.isdisjoint(phrase):
             raise ValueError(f"{name} has {phrase!r}; write it in small letters and without punctuation")
 
 
@@ -259,10 +260,10 @@ class Policy:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    endpointing: Endpointing = field(default_factory=Endpointing)
-    interruption: Interruption = field(default_factory=Interruption)
-    replies: Replies = field(default_factory=Replies)
-    actions: Actions = field(default_factory=Actions)
+    endpointing: Endpointing = Endpointing()
+    interruption: Interruption = Interruption()
+    replies: Replies = Replies()
+    actions: Actions = Actions()
 
     def to_dict(self) -> dict[str, dict[str, Json]]:
         """As JSON values, by table and key."""
@@ -289,10 +290,11 @@ class Policy:
         by_table: dict[str, dict[str, Any]] = {}
         for key, value in changes.items():
             table_name, _, name = key.partition(".")
-            table = getattr(self, table_name) if table_name in TABLES else None
-            if table is None or name not in {f.name for f in fields(table)}:
+            if name not in _KEYS.get(table_name, ()):
                 raise ValueError(f"{key} is not a setting of the conversation")
-            by_table.setdefault(table_name, {})[name] = _converted(key, value, getattr(table, name))
+            old = getattr(getattr(self, table_name), name)
+            if (changed := _converted(key, value, old)) != old:
+                by_table.setdefault(table_name, {})[name] = changed
         policy = self
         for table_name, values in by_table.items():
             try:
@@ -325,3 +327,4 @@ def _converted(key: str, value: Json, old: object) -> object:
 
 TABLES = tuple(table.name for table in fields(Policy))
 """The tables of `agent.toml` that make up a policy."""
+_KEYS = {table: frozenset(key.name for key in fields(getattr(Policy(), table))) for table in TABLES}

@@ -13,6 +13,10 @@ from agent.conversation.interruption import SPOKEN_EVIDENCE
 from agent.conversation.policy import Actions, Interruption
 from tests.simulation.reply_trace import ReplyTrace
 
+TAKING_BACK = (*Interruption().stop_words, "")
+"""How a turn may begin that does not go on with the one before."""
+AFFIRMATIONS = Actions().affirmations
+
 
 class Violation(AssertionError):
     """A rule of the conversation was broken."""
@@ -255,12 +259,12 @@ class Invariants:
         if event.evidence["control"] in ("typed", "card"):
             self.by_hand.add(event.turn_id)
         before, first = self.ended_turns.get(self.continues, ""), event.text.split(" ")[0]
-        goes_on = event.text.startswith(before) or first in (*Interruption().stop_words, "")
+        goes_on = event.text.startswith(before) or first in TAKING_BACK
         self.require(goes_on or event.evidence["control"] == "typed", f"{event.text!r} does not go on with {before!r}")
         if event.joins:
             self.require(event.joins == self.continues and event.text.startswith(before), "it joins another turn")
         elif self.continues:
-            takes_back = first.lower().strip(".,!?") in (*Interruption().stop_words, "")
+            takes_back = first.lower().strip(".,!?") in TAKING_BACK
             self.require(takes_back, f"{event.text!r} does not say that it goes on")
         self.continues = ""
         self.ended_turns[event.turn_id] = event.text
@@ -369,7 +373,7 @@ class Invariants:
         if event.action_id in self.asked:
             words = self.ended_turns.get(event.turn_id, "")
             self.require(event.by != "policy", "policy confirmed what the user is asked about")
-            said_yes = words.lower().replace(",", "").strip(".") in Actions().affirmations
+            said_yes = words.lower().replace(",", "").strip(".") in AFFIRMATIONS
             self.require(self.asked[event.action_id] or said_yes, f"confirmed by {words!r}")
             asking = self.replies[self.asked_by[event.action_id]]
             heard = asking.done == "completed"
