@@ -469,7 +469,7 @@ class Conversation:
                 case "moved":
                     self._interruptions.go_on(self._now_us)
                 case "proposal":
-                    self._answering.proposals.withdraw("no answer")
+                    self._answering.proposals.overdue(self._now_us, speaking=self._turn is not None)
                 case "max_turn":
                     self._close_by("max_turn")
                 case _:  # `endpoint` is nobody's: `_settle_turn` runs behind every fact

@@ -29,6 +29,8 @@ from agent.conversation.seen import unseen
 
 Verdict = Literal["yes", "no", "other"]
 
+HEARD_OUT_US = 1_000_000
+"""So often it is looked whether who speaks when a proposal goes stale has ended."""
 _AS_WRITTEN = str.maketrans({",": " ", ".": " ", "!": " ", "\u2019": "'"})
 """Phones type a curved apostrophe."""
 
@@ -135,6 +137,13 @@ class Proposals:
         """A message of one who had seen so much is answered now: who did not know of the question did not mean it."""
         if self._open is not None and unseen(seen_seq, self._open.since_seq):
             self.withdraw("the user moved on")
+
+    def overdue(self, now_us: int, *, speaking: bool) -> None:
+        """Nobody has answered in time. `speaking`: somebody is perhaps about to, and is heard out."""
+        if speaking:
+            self._deadlines.set("proposal", now_us + HEARD_OUT_US)
+        else:
+            self.withdraw("no answer")
 
     def take(self) -> Action:
         """The action that waits; it waits no more. Raises `LookupError` when none does."""

@@ -117,6 +117,8 @@ class CoreMachine(RuleBasedStateMachine):
                 e.DeviceCut(source="device:d1"),
                 e.DeviceCut(source="device:d1", undo=True),
                 e.TextInput(text="hello"),
+                e.TextInput(text="yes"),
+                e.TextInput(text="hello", when="sentence"),
                 e.ReminderDue(reminder_id="m", text="Your tea is ready."),
                 e.DeviceLeft(device_id="d1", reason="test"),
                 e.DeviceJoined(device_id="d1", transport="test"),
@@ -131,6 +133,12 @@ class CoreMachine(RuleBasedStateMachine):
     def an_old_stop(self, ago: int) -> None:
         seen_seq = len(self.facts) + sum(map(len, self.decided)) - ago
         self.post(e.ControlStop(source="device:d1", seen_seq=max(0, seen_seq)))
+
+    @precondition(lambda self: self.rules.asked)
+    @rule(accept=st.booleans(), data=st.data())
+    def a_card_is_answered(self, accept: bool, data: st.DataObject) -> None:
+        action_id = data.draw(st.sampled_from(sorted(self.rules.asked)))
+        self.post(e.ControlConfirm(action_id=action_id, accept=accept, source="device:d1"))
 
     @rule()
     def hearing_fails(self) -> None:

@@ -144,6 +144,13 @@ def test_its_time_runs_from_when_it_was_heard():
     assert script.one(d.ActionStarted)
 
 
+@pytest.mark.parametrize("said", ["yes", ""])
+def test_who_is_answering_when_its_time_is_over_is_heard_out(said: str):
+    script = heard().wait(Actions().proposal_ms - 200).says(said, voiced_ms=300 if said else 0).wait(3_000)
+    assert bool(script.all(d.ActionStarted)) is (said == "yes")
+    assert [rejected.reason for rejected in script.all(d.ActionRejected)] == ([] if said else ["no answer"])
+
+
 @pytest.mark.parametrize("answer", ["okay", "yes"])
 def test_what_is_said_to_something_else_confirms_nothing(answer: str):
     """A timer rings behind the question, and the user says "okay" to that."""
