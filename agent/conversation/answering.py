@@ -285,8 +285,10 @@ class Answering:
             self._say(reply, self.policy.preface_text, "preface", (), now_us)
         elif name == "dead_air" and reply.thinking:
             self._break_silence(reply, now_us)
+        elif name == "stalled" and not self._presence and reply.playback.all_synthesised:
+            self._watch.playback(reply, now_us)  # nobody plays it: it is shown once it is whole
         elif name == "stalled" and reply.committed and not self.paused and not reply.playback.all_sent:
-            (self._give_up_playback if reply.playback.ready else self._give_up_voice)(reply, now_us)
+            (self._give_up_playback if reply.playback.ready and self._presence else self._give_up_voice)(reply, now_us)
         elif name == "model" and reply.model_running:
             self._out.add(self._watch.late(reply, "model.timeout"))
             self._give_up(reply, TOO_LONG, now_us)

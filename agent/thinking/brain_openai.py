@@ -152,9 +152,12 @@ class OpenAiBrain:
         try:
             while not answer.finish:
                 limit_s, why = deadlines.left_s(begun=answer.begun), deadlines.why(begun=answer.begun)
-                chunk = await self._within(limit_s, anext(chunks, None), why)
+                try:
+                    chunk = await self._within(limit_s, anext(chunks, None), why)
+                except openai.APIConnectionError:
+                    raise BrokenStream(BROKE_OFF if answer.begun else CUT_SHORT) from None
                 if chunk is None:
-                    raise BrokenStream("the model's answer broke off" if answer.begun else NO_STREAM)
+                    raise BrokenStream(BROKE_OFF if answer.begun else NO_STREAM)
                 for said in answer.take(chunk):
                     yield said
             for part in answer.end():
@@ -213,6 +216,11 @@ class OpenAiBrain:
             raise Silent(why) from None
 
 
+BROKE_OFF = "the model's answer broke off"
+CUT_SHORT = (
+    "the model server broke off before the first word: its log says why; a prompt that is longer than the model's "
+    "window is one reason (brain.context_tokens)"
+)
 NO_STREAM = "the model server sent no chat stream: see that brain.base_url is right to its /v1"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.conversation import decisions as d
+from agent.conversation import events as e
 from agent.conversation.policy import Replies
 from tests.unit.conversation.script import Script
 
@@ -56,3 +57,27 @@ def test_without_a_loudspeaker_a_reply_is_read():
     stop = script.synthesised().one(d.PlaybackStop)
     assert (stop.method, stop.heard_text, stop.unheard_text) == ("shown", "One two three.", "")
     assert script.one(d.ReplyDone).outcome == "completed"
+
+
+def test_without_a_loudspeaker_what_is_ready_waits_for_the_rest():
+    """A model or a tool that takes its time behind its first words, for somebody who reads."""
+    script = Script(device=False).types().token("One two three. ").synthesised().wait(4 * REPLIES.stalled_ms)
+    assert script.none(d.Complaint, d.ReplyDone)
+    script.thinks("Four.").synthesised()
+    assert script.one(d.PlaybackStop).heard_text == "One two three. Four."
+    assert script.one(d.ReplyDone).outcome == "completed"
+
+
+def test_a_loudspeaker_that_comes_and_takes_nothing_ends_the_reply():
+    script = Script(device=False).types().token("One two three. ").synthesised().wait(REPLIES.stalled_ms)
+    script.post(e.DeviceJoined(device_id="d1", transport="test"))
+    script.wait(2 * REPLIES.stalled_ms + 2_000)
+    assert script.all(d.Complaint)[0].code == "playback.stalled"
+    assert script.one(d.ReplyDone).outcome == "failed"
+
+
+def test_without_a_loudspeaker_a_voice_that_never_comes_is_given_up():
+    script = Script(device=False).types().token("One two three. ").synthesised().thinks("Four.")
+    script.wait(REPLIES.tts_timeout_ms + REPLIES.stalled_ms)
+    assert script.one(d.Complaint).code == "tts.timeout"
+    assert script.one(d.PlaybackStop).unheard_text == "Four."

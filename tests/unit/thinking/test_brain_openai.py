@@ -160,7 +160,7 @@ def test_an_answer_without_its_end_mark_or_figures_is_complete_and_soon() -> Non
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ([said("It is "), DROP], "no model server answers"),
+        ([said("It is "), DROP], "answer broke off"),
         ([said("It is ")], "broke off"),
         (
             [said("It is "), event({"error": {"message": "CUDA out of memory", "code": 500}}), DONE],
@@ -233,6 +233,15 @@ def test_before_the_first_token_it_tries_again_with_growing_pauses() -> None:
 
     server = ChatServer([Refusal(503)], [STREAM, chunk({"role": "assistant"}), DROP], answer("Yes."))
     assert virtually(server, scene) == ("Yes.", 0.75)
+    assert len(server.prompts) == 3
+
+
+def test_a_server_that_breaks_off_before_the_first_word_is_not_said_to_be_missing() -> None:
+    """As llama-cpp-python's does when it streams and the prompt is too long: the head is sent by then."""
+    error, server = failure(*[[STREAM, DROP]] * 3)
+    assert "its log says why" in str(error)
+    assert "brain.context_tokens" in str(error)
+    assert error.apology == APOLOGY
     assert len(server.prompts) == 3
 
 
