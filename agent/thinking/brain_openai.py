@@ -27,6 +27,7 @@ from agent.thinking.chat_answer import ChatAnswer
 from agent.thinking.chat_errors import (
     FAILURES,
     BrokenStream,
+    EmptyStream,
     Silent,
     explained,
     too_long,
@@ -121,6 +122,8 @@ class OpenAiBrain:
             if not again or pause_s >= deadlines.left_s(begun=False):
                 raise self._given_up(failure, begun=begun) from failure
             attempt += 1
+            if isinstance(failure, EmptyStream):
+                self._shorten(failure)
             await asyncio.sleep(pause_s)
 
     def _adapts(self, failure: Exception) -> bool:
@@ -130,10 +133,13 @@ class OpenAiBrain:
             return True
         if not too_long(failure) or self._window_tokens <= MIN_WINDOW_TOKENS:
             return False
-        self._window_tokens = max(MIN_WINDOW_TOKENS, self._window_tokens * 3 // 4)
-        why = explained(failure, self._settings, self._key)
-        log.warning("%s; until then prompts are kept to %d tokens", why, self._window_tokens)
+        self._shorten(failure)
         return True
+
+    def _shorten(self, failure: Exception) -> None:
+        self._window_tokens = max(MIN_WINDOW_TOKENS, self._window_tokens // 2)
+        why = explained(failure, self._settings, self._key)
+        log.warning("%s; meanwhile prompts are kept to %d tokens", why, self._window_tokens)
 
     async def _attempt(self, prompt: Prompt, deadlines: _Deadlines) -> AsyncGenerator[Delta | Call | Usage, None]:
         """One request. Raises `FAILURES`."""
@@ -155,9 +161,9 @@ class OpenAiBrain:
                 try:
                     chunk = await self._within(limit_s, anext(chunks, None), why)
                 except openai.APIConnectionError:
-                    raise BrokenStream(BROKE_OFF if answer.begun else CUT_SHORT) from None
+                    chunk = None
                 if chunk is None:
-                    raise BrokenStream(BROKE_OFF if answer.begun else NO_STREAM)
+                    raise _ended_early(stream, begun=answer.begun)
                 for said in answer.take(chunk):
                     yield said
             for part in answer.end():
@@ -202,6 +208,8 @@ class OpenAiBrain:
 
     def _given_up(self, failure: Exception, *, begun: bool) -> BrainError:
         why = explained(failure, self._settings, self._key)
+        if not begun:
+            self._window_tokens = self._settings.context_tokens  # shorter ones did no better
         if begun or isinstance(failure, openai.BadRequestError):
             return BrainError(why)
         self._outage.failed(why, self._clock.now_us(), round(wait_s(failure) * 1_000_000))
@@ -216,12 +224,12 @@ class OpenAiBrain:
             raise Silent(why) from None
 
 
-BROKE_OFF = "the model's answer broke off"
-CUT_SHORT = (
-    "the model server broke off before the first word: its log says why; a prompt that is longer than the model's "
-    "window is one reason (brain.context_tokens)"
-)
-NO_STREAM = "the model server sent no chat stream: see that brain.base_url is right to its /v1"
+def _ended_early(stream: openai.AsyncStream[ChatCompletionChunk], *, begun: bool) -> BrokenStream:
+    if begun:
+        return BrokenStream("the model's answer broke off")
+    if stream.response.headers.get("content-type", "").startswith("text/event-stream"):
+        return EmptyStream()
+    return BrokenStream("the model server sent no chat stream: see that brain.base_url is right to its /v1")
 
 
 class _Deadlines:

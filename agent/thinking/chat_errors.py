@@ -22,6 +22,16 @@ class BrokenStream(Exception):
     """The answer is no answer, or only the beginning of one."""
 
 
+class EmptyStream(BrokenStream):
+    """A chat stream that was opened and ended before the first word."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model server ended its answer before the first word: its log says why; a prompt that is longer than "
+            "the model's window is one reason (brain.context_tokens)"
+        )
+
+
 FAILURES = (openai.OpenAIError, Silent, BrokenStream, json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 """All that a request may end with when the other side is to blame."""
 

@@ -45,6 +45,12 @@ def prompt(*messages: Message, tools: tuple[ToolSpec, ...] = (LOOK,)) -> Prompt:
     return Prompt(messages or (Message("user", "hello"),), tools, USER)
 
 
+LONG = prompt(
+    *(Message(role, f"{'word ' * 40}{n}") for n in range(60) for role in ("user", "agent")),  # type: ignore[arg-type]
+    Message("user", "and now?"),
+)
+
+
 async def parts_of(brain: OpenAiBrain, asked: Prompt | None = None) -> list[Delta | Call | Usage]:
     return [part async for part in brain.respond(asked or prompt())]
 
@@ -53,9 +59,9 @@ def text_of(parts: list[Any]) -> str:
     return "".join(part.text for part in parts if isinstance(part, Delta))
 
 
-async def error_of(brain: OpenAiBrain) -> BrainError:
+async def error_of(brain: OpenAiBrain, asked: Prompt | None = None) -> BrainError:
     with pytest.raises(BrainError) as caught:
-        await parts_of(brain)
+        await parts_of(brain, asked)
     return caught.value
 
 
@@ -236,13 +242,29 @@ def test_before_the_first_token_it_tries_again_with_growing_pauses() -> None:
     assert len(server.prompts) == 3
 
 
-def test_a_server_that_breaks_off_before_the_first_word_is_not_said_to_be_missing() -> None:
-    """As llama-cpp-python's does when it streams and the prompt is too long: the head is sent by then."""
-    error, server = failure(*[[STREAM, DROP]] * 3)
+@pytest.mark.parametrize("script", [[STREAM], [STREAM, DROP], [STREAM, chunk({"role": "assistant"}), DROP]])
+def test_a_stream_that_ends_before_the_first_word_is_not_taken_for_a_missing_server(script: Script) -> None:
+    """So llama-cpp-python answers a prompt that is too long: with the head of a stream, and its end."""
+    error, server = failure(*[script] * 3)
     assert "its log says why" in str(error)
     assert "brain.context_tokens" in str(error)
     assert error.apology == APOLOGY
     assert len(server.prompts) == 3
+
+
+def test_behind_an_empty_stream_it_asks_for_less_and_goes_on_so_if_that_is_answered() -> None:
+    server = ChatServer([STREAM], [STREAM], [STREAM], [STREAM], answer("Yes."), answer("Yes."))
+
+    async def scene(brain: OpenAiBrain) -> None:
+        assert "its log says why" in str(await error_of(brain, LONG))
+        await asyncio.sleep(1.1)
+        for _ in range(2):
+            assert text_of(await parts_of(brain, LONG)) == "Yes."
+
+    virtually(server, scene, settings(context_tokens=8_192))
+    sizes = [len(json.dumps(messages)) for messages in server.prompts]
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert sizes[3:] == [sizes[0], sizes[1], sizes[1]], "where nothing helped, it begins anew"
 
 
 def test_it_waits_as_long_as_it_is_asked_to_but_not_beyond_the_deadline() -> None:
@@ -288,21 +310,19 @@ def test_a_model_that_wants_the_limit_under_its_other_name_gets_it() -> None:
 
 def test_a_window_that_is_smaller_than_was_set_is_found_and_kept_to(caplog: pytest.LogCaptureFixture) -> None:
     """The answer comes all the same, and later prompts are short enough at once."""
-    talk = [Message(role, f"{'word ' * 40}{n}") for n in range(60) for role in ("user", "agent")]  # type: ignore[arg-type]
-    no = Refusal(400, {"error": {"message": "the request exceeds the available context size", "n_ctx": 4096}})
+    no = Refusal(400, {"error": {"message": "the request exceeds the available context size", "n_ctx": 2048}})
     server = ChatServer([no], [no], answer("Yes."), answer("Yes."))
 
     async def scene(brain: OpenAiBrain) -> None:
         for _ in range(2):
-            assert text_of(await parts_of(brain, prompt(*talk, Message("user", "and now?")))) == "Yes."
+            assert text_of(await parts_of(brain, LONG)) == "Yes."
 
     virtually(server, scene, settings(context_tokens=8_192))
     sizes = [len(json.dumps(messages)) for messages in server.prompts]
     assert sizes[0] > sizes[1] > sizes[2] == sizes[3]
-    assert server.prompts[2] == server.prompts[3], "what was found out is not found out again"
-    assert all(messages[-1]["content"] == "and now?" for messages in server.prompts)
+    assert all(messages[-1]["content"].endswith("and now?") for messages in server.prompts)
     assert "set brain.context_tokens" in caplog.text
-    assert "kept to 4608 tokens" in caplog.text
+    assert "kept to 2048 tokens" in caplog.text
 
 
 def test_a_prompt_that_can_be_made_no_shorter_is_given_up() -> None:
