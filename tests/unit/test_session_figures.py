@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from agent.clock import run_virtual
+from agent.clock import Clock, run_virtual
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.session import Session
+from agent.settings import Settings
 from agent.thinking.port import Delta
+from agent.timeline.memory import MemoryStore
 from agent.timeline.projections.figures import figures
-from tests.unit.test_session import Script, play, running
+from tests.unit.test_session import Script, engines, play, running
 from tests.unit.test_session_hearing_traps import LONG, NOISE, hearing, talk
 
 WORD_MS = 100
@@ -49,6 +51,47 @@ def test_false_alarms_are_the_sounds_that_were_no_interruption() -> None:
                 "false_rate": 0.75,
             }
             assert told(session)["turns"] == {"ended": 3, "interrupted": 1, "share": 1 / 3}
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("suspected", [False, True])
+def test_a_crash_is_no_interruption_and_the_silence_behind_it_no_ghost_speech(suspected: bool) -> None:
+    """The process dies while it speaks, or while that is paused, and another one goes on a minute later."""
+
+    async def main() -> None:
+        store, clock = MemoryStore(), Clock()
+        crashed = Session("s", engines(Script([Delta(LONG)])), store, clock, Settings())
+        life = asyncio.create_task(crashed.run())
+        await crashed.ready.wait()
+        crashed.post(e.DeviceJoined(device_id="d", transport="test"))
+        crashed.post(e.TextInput(text="count"))
+        assert await play(crashed, 400) > 10
+        if suspected:
+            crashed.post(e.DeviceCut(source="device:d"))
+        await crashed.timeline.durable(crashed.timeline.last_seq)
+        life.cancel()
+        await asyncio.wait([life])
+        await asyncio.sleep(60)
+        again = Session("s", engines(Script([Delta("Noon.")])), store, clock, Settings())
+        await again.restore(await store.read("s"))
+        life = asyncio.create_task(again.run())
+        await again.ready.wait()
+        again.post(e.DeviceJoined(device_id="d", transport="test"))
+        again.post(e.TextInput(text="what time is it"))
+        await play(again, 1_000)
+        found = told(again)
+        assert found["turns"] == {"ended": 2, "interrupted": 0, "share": 0.0}
+        assert found["interruptions"] == {
+            "suspected": int(suspected),
+            "confirmed": 1,
+            "dismissed": 0,
+            "false_rate": 0.0 if suspected else None,
+        }
+        assert found["ghost_speech"] == {"cuts": 1, "ms": 0.0, "max_ms": 0.0}
+        assert found["cancels"]["tts"]["requested"] == found["cancels"]["tts"]["acked"] == 1
+        again.close("over")
+        await life
 
     run_virtual(main())
 
