@@ -77,8 +77,8 @@ if TYPE_CHECKING:
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
 NOT_STORED = "this conversation is not stored any more"
-MAX_BREAKS = 3
-"""As often as this a session may break off: something in it breaks the program."""
+MAX_BREAKS, BREAKS_S = 3, 600.0
+"""As often as this in so many seconds a session may break off: something in it breaks the program."""
 CACHE = Path(".cache") / "voice-agent"
 NO_PARTS = Parts()
 
@@ -110,8 +110,8 @@ class App:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.Task[None]] = {}
         """Of the sessions that nobody is left in, the one that has waited longest first."""
-        self._broke_off: deque[str] = deque(maxlen=64)
-        """Sessions that an error stopped, the last one last."""
+        self._broke_off: deque[tuple[str, int]] = deque(maxlen=64)
+        """Sessions that an error stopped, and when, the last one last."""
         self._coming: dict[str, str] = {}
         """Sessions that have a place kept for them, and whose they are."""
         self._joining: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -313,7 +313,8 @@ class App:
 
     async def _take_up(self, session_id: str, owner: str, *, wakes: bool) -> Seat:
         """Have a stored session go on from where its timeline ends."""
-        if self._broke_off.count(session_id) >= MAX_BREAKS:
+        since_us = self.clock.now_us() - round(BREAKS_S * 1_000_000)
+        if sum(broken == session_id and at_us > since_us for broken, at_us in self._broke_off) >= MAX_BREAKS:
             raise SessionGone(f"this conversation broke off {MAX_BREAKS} times; the agent's log says why")
         stored = await read_kept(self.store, session_id)
         if not stored:
@@ -418,12 +419,12 @@ class App:
             await session.run()
         except* AgentError as errors:
             if any(type(error) is not StoreError for error in errors.exceptions):  # the disk's fault is not its own
-                self._broke_off.append(session.session_id)
+                self._broke_off.append((session.session_id, self.clock.now_us()))
             for error in errors.exceptions:
                 log.error("session %s broke off: %s", session.session_id, error)
         except* Exception:
             # The boundary between sessions: a fault of one must not reach the others.
-            self._broke_off.append(session.session_id)
+            self._broke_off.append((session.session_id, self.clock.now_us()))
             log.exception("session %s broke off by a fault of the program", session.session_id)
         finally:
             session.ready.set()

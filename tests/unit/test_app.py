@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.app import MAX_BREAKS, App
+from agent.app import BREAKS_S, MAX_BREAKS, App
 from agent.clock import run_virtual
 from agent.conversation.events import DeviceJoined, DeviceLeft, SessionCreated, TextInput
 from agent.errors import LimitReached, SessionGone, SessionHeld, SessionRests
@@ -111,6 +111,8 @@ def test_a_fault_does_not_end_the_conversation_unless_it_comes_again_and_again(v
             seen = call.session.timeline.last_seq
         with pytest.raises(SessionGone, match="broke off"):
             await app.join(call.session_id)
+        await asyncio.sleep(BREAKS_S)
+        assert (await app.join(call.session_id)).session.open, "what broke long ago does not count"
 
     virtually(body)
 

@@ -26,7 +26,7 @@ async def older_than_it_is_kept(app, session_id):
 
 async def broken(app, session_id):
     await app.rest(session_id)
-    app._broke_off.extend([session_id] * MAX_BREAKS)
+    app._broke_off.extend([(session_id, app.clock.now_us())] * MAX_BREAKS)
 
 
 GONE = ((ended, "was ended"), (deleted, "not stored"), (older_than_it_is_kept, "not stored"), (broken, "broke off"))
