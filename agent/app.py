@@ -31,6 +31,7 @@ from agent.clock import Clock
 from agent.conversation.events import ReminderDue, SessionForget
 from agent.errors import (
     AgentError,
+    Fenced,
     HeldByOther,
     LimitReached,
     SessionGone,
@@ -353,6 +354,8 @@ class App:
     async def _acquire(self, session_id: str, owner: str) -> Lease:
         try:
             return await self.store.acquire(session_id, self._owner.name, TTL_S, owner)
+        except Fenced as deleted:  # meanwhile
+            raise SessionGone(NOT_STORED) from deleted
         except HeldByOther as held:
             log.warning("%s", held)
             raise SessionHeld(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from agent.conversation.events import SessionClosed, SessionResumed
+from agent.errors import Truncated
 from agent.timeline.entry import Entry
 from agent.timeline.store import Store
 
@@ -19,8 +21,10 @@ async def read_all(store: Store, session_id: str, after: int = 0) -> list[Entry]
 
 async def read_kept(store: Store, session_id: str) -> list[Entry]:
     """Every entry of a session that was not truncated or forgotten, in order; none when it is not stored."""
-    stored = await store.session(session_id)
-    return [] if stored is None else await read_all(store, session_id, stored.first_seq - 1)
+    while (stored := await store.session(session_id)) is not None:
+        with suppress(Truncated):  # meanwhile
+            return await read_all(store, session_id, stored.first_seq - 1)
+    return []
 
 
 def ended(entries: Iterable[Entry]) -> bool:

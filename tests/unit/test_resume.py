@@ -55,6 +55,45 @@ def test_a_conversation_that_is_no_more_is_a_new_one_that_says_why(virtually):
     virtually(body)
 
 
+def test_one_that_is_deleted_while_it_is_taken_up_is_no_more(virtually, monkeypatch):
+    async def body(app, client):
+        for name in ("read", "acquire"):
+            hello, own = await begun(client)
+            await app.rest(hello["session_id"])
+            done = getattr(app.store, name)
+
+            async def too_late(session_id, *about, done=done):
+                await app.store.delete(session_id)
+                return await done(session_id, *about)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(app.store, name, too_late)
+                late = await client.post(hello["commands"], content=command(1, text="hello"), headers=own)
+            assert (late.status_code, late.json()["error"]["code"]) == (410, "session.gone"), name
+            assert "not stored" in late.json()["error"]["message"]
+
+    virtually(body)
+
+
+def test_what_is_forgotten_while_it_is_read_is_left_out(virtually, monkeypatch):
+    async def body(app, client):
+        hello, own = await begun(client)
+        await client.post(hello["commands"], content=command(1, text="my name is Ada"), headers=own)
+        await asyncio.sleep(1)
+        read = app.store.read
+
+        async def late(session_id, *about):
+            monkeypatch.setattr(app.store, "read", read)
+            await client.post(hello["commands"], content=command(2, "session.forget"), headers=own)
+            await asyncio.sleep(1)
+            return await read(session_id, *about)
+
+        monkeypatch.setattr(app.store, "read", late)
+        assert (await app.recorded(hello["session_id"]))[0].event.type == "session.forgotten"
+
+    virtually(body)
+
+
 def test_a_disk_that_is_full_again_and_again_ends_no_conversation(virtually, monkeypatch):
     async def body(app, client):
         hello, own = await begun(client)
