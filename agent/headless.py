@@ -77,7 +77,8 @@ def run_headless(run: FileRun, loaded: Loaded, console: Console, parts: Parts = 
 
 
 def for_files(loaded: Loaded) -> Settings:
-    """The settings of a headless run: nothing is kept between runs unless the configuration says where.
+    """The settings of a headless run: nothing is kept between runs unless the configuration says where, and no
+    recogniser is started for a second conversation.
 
     So a run depends on nothing but its files and its configuration.
     """
@@ -88,6 +89,8 @@ def for_files(loaded: Loaded) -> Settings:
     if loaded.origin["timeline.store"] == DEFAULT and loaded.origin["timeline.path"] == DEFAULT:
         timeline = settings.timeline.model_copy(update={"store": "memory"})
         settings = settings.model_copy(update={"timeline": timeline})
+    if loaded.origin["asr.workers"] == DEFAULT:
+        settings = settings.model_copy(update={"asr": settings.asr.model_copy(update={"workers": 1})})
     return settings
 
 

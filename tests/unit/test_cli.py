@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli import main
+from agent.config.load import load
+from agent.headless import for_files
 from tests.fixtures.server import share_cache
 from tests.fixtures.speech import speak
 
@@ -62,6 +64,11 @@ def test_a_file_alone_prints_what_was_said(tmp_path: Path) -> None:
     done = runner.invoke(main, ["file", str(question), "--time-zone", "Europe/Paris"])
     assert done.exit_code == 0, done.output
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [["t1", "you"], ["agent", "It's"]]
+
+
+def test_for_one_conversation_one_recogniser_is_started() -> None:
+    assert for_files(load(None, {})).asr.workers == 1
+    assert for_files(load(None, {}, ["asr.workers=3"])).asr.workers == 3, "unless somebody says otherwise"
 
 
 def test_a_question_is_answered_by_piper(tmp_path: Path) -> None:
