@@ -25,7 +25,7 @@ from agent.conversation.deadlines import Deadlines
 from agent.conversation.decisions import AgentStatus, AsrFinalize, AsrReset, Complaint, Decision, TurnEnd, TurnStart
 from agent.conversation.endpointing import completeness, delay_ms
 from agent.conversation.focus import Focus
-from agent.conversation.interruption import SPOKEN_EVIDENCE, Interruptions, judge
+from agent.conversation.interruption import SPOKEN_EVIDENCE, Interruptions, judge, says_stop
 from agent.conversation.outbox import Outbox
 from agent.conversation.policy import TABLES, Policy
 from agent.conversation.presence import Presence
@@ -270,9 +270,10 @@ class Conversation:
         """Run the ladder; if the user is speaking, it is their turn."""
         reply = self._answering.reply
         before, answered = self._cut_offs.before(reply), reply is not None and bool(reply.text)
+        hushed = says_stop(self._speech.text, self.policy.interruption)
         stop_id = self._interruptions.confirm(by, evidence, self.turn_id, self._now_us, played)
         if stop_id and evidence in SPOKEN_EVIDENCE:
-            self._open_turn(replace(before, stop_id=stop_id) if before else None, broke_in=answered)
+            self._open_turn(replace(before, stop_id=stop_id) if before else None, broke_in=answered and not hushed)
             if not self._speech.active and self._speech.final is None:
                 self._await_final()
 
@@ -335,8 +336,7 @@ class Conversation:
         if fact.undo:
             self._interruptions.undo(self.turn_id, self._now_us)
         elif self._reply_live and self.policy.interruption.mode != "never":
-            hearing = self._speech.active
-            self._interruptions.device_cut(fact, self.turn_id, self._now_us, hearing=hearing)
+            self._interruptions.device_cut(fact, self.turn_id, self._now_us, hearing=self._speech.active)
 
     def _on_text(self, fact: e.TextInput) -> None:
         if not fact.text.strip():

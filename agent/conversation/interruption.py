@@ -80,6 +80,11 @@ def _running_words(text: str, stable: int, policy: Interruption) -> int:
     return 1 if stops else meaningful_words(" ".join(settled), policy)
 
 
+def says_stop(text: str, policy: Interruption) -> bool:
+    """Whether one of its words stops."""
+    return any(word.strip(".,!?") in policy.stop_words for word in text.lower().split())
+
+
 def judge(
     text: str, voiced_ms: int, *, final: bool, policy: Interruption, understood: bool = True, stable: int = 0
 ) -> tuple[Verdict, str]:
@@ -92,9 +97,8 @@ def judge(
     if voiced_ms >= policy.voiced_ms:
         return "confirm", "voiced"
     words = meaningful_words(text, policy) if final else _running_words(text, stable, policy)
-    stops = any(word.strip(".,!?") in policy.stop_words for word in text.lower().split())
     needed_ms = min(policy.words_voiced_ms, FINAL_VOICED_MS) if final else policy.words_voiced_ms
-    if words == 1 and not stops:
+    if words == 1 and not says_stop(text, policy):
         needed_ms = max(needed_ms, policy.one_word_voiced_ms)
     needed = policy.min_words if understood or not final else max(2, policy.min_words)
     if words >= needed and voiced_ms >= needed_ms:

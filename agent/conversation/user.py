@@ -99,7 +99,7 @@ class Turn:
     joins: str = ""
     """The turn that it is one with, by what was said so far."""
     broke_in: bool = False
-    """An answer was cut off for it."""
+    """An answer was cut off for it, and not by a word that stops."""
 
 
 def awaited(utterance: int, speech: Speech, turn: Turn | None) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from agent.conversation import decisions as d
 from agent.conversation import events as e
 from agent.conversation import reports as r
-from agent.conversation.interruption import SPOKEN_EVIDENCE
 from agent.conversation.policy import Actions, Interruption
+from tests.simulation.owed_word import OwedWord
 from tests.simulation.reply_trace import ReplyTrace
 
 TAKING_BACK = (*Interruption().stop_words, "")
@@ -51,7 +51,8 @@ class Invariants:
         self.to_retry: set[str] = set()
         """Started actions that a restart may start once more, under the same key."""
         self.asked_by: dict[str, str] = {}
-        """The replies that asked, by action."""
+        self.asked_seq: dict[str, int] = {}
+        """The replies that asked, by action, and where."""
         self.owners: dict[str, str] = {}
         """Actions by the reply and call under which their result comes."""
         self.speakers: set[str] = set()
@@ -71,18 +72,12 @@ class Invariants:
         """The text that came last, or was taken from the queue last (`waited`)."""
         self.waited = False
         self.texts: dict[str, e.TextInput] = {}
-        self.begun: set[str] = set()
-        """Replies of which something was played."""
-        self.asked_seq: dict[str, int] = {}
-        """Where the user was asked to confirm an action."""
         self.stopped: set[str] = set()
         """Actions behind whose question somebody who knew of it pressed stop."""
+        self.begun: set[str] = set()
         self.heard_last = ""
-        """The reply of which something was heard last."""
-        self.broke_in = False
-        """The turn that is open began by breaking into an answer."""
-        self.owed = ""
-        """A turn that broke in and came to nothing, until something is said."""
+        """Replies of which something was played, and the one of which something was heard last."""
+        self.owed = OwedWord()
         self.counts: dict[str, int] = {}
         self._seq = 0
 
@@ -156,7 +151,7 @@ class Invariants:
             self._new(event.reply_id, True)
         reply = self.alive(event.reply_id, "tts.say")
         self.require(event.chunk == len(reply.said), f"chunk {event.chunk} of {event.reply_id} out of order")
-        self.owed = ""
+        self.owed.said()
         for cause in event.rests_on:
             known = cause in self.results or (event.phase == "claim" and not event.turn_id)
             self.require(known, f"a claim rests on {cause}, which has not arrived")
@@ -268,11 +263,12 @@ class Invariants:
             self.require(takes_back, f"{event.text!r} does not say that it goes on")
         self.continues = ""
         self.ended_turns[event.turn_id] = event.text
-        if event.text or self.broke_in:
-            self.owed = "" if event.text or "silence_ms" not in event.evidence else event.turn_id
-        self.broke_in = False
+        self.owed.turn_ended(event)
 
     # ── interruption and cancellation ────────────────────────────────────────────────────
+
+    def on_asr_partial(self, event: e.AsrPartial) -> None:
+        self.owed.heard(event.text)
 
     def on_interruption_suspected(self, event: d.InterruptionSuspected) -> None:
         self.alive(event.reply_id, "suspicion")
@@ -294,7 +290,7 @@ class Invariants:
     def on_interruption_confirmed(self, event: d.InterruptionConfirmed) -> None:
         reply, stop = self.alive(event.reply_id, "confirmation"), self.stop
         self.suspected = False
-        self.broke_in = event.evidence in SPOKEN_EVIDENCE and bool(reply.text)
+        self.owed.confirmed(event.evidence, answer=bool(reply.text))
         if event.evidence == "stop" and stop is not None:
             heard = stop.reply_id == event.reply_id or (stop.played and stop.played.reply_id == event.reply_id)
             saw = not stop.reply_id and not 0 < stop.seen_seq < reply.since_seq
@@ -493,7 +489,7 @@ class Invariants:
         self.require(not self.open_turn, f"turn {self.open_turn} never ended")
         self.require(not self.suspected, "a suspicion was never resolved")
         self.require(not self.paused, "playback stays paused for ever")
-        self.require(not self.owed or self.focus not in self.speakers, f"{self.owed} broke in, and silence follows")
+        self.require(not self.owed.turn_id or self.focus not in self.speakers, "who broke in waits in silence")
         self.require(not self.unsettled, f"the outcome of {self.unsettled} is not recorded")
         self.require(not self.queued, f"steering {self.queued} was never applied")
         missing = [key for key in self.cancels if key not in self.acked]

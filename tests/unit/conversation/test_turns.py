@@ -218,13 +218,21 @@ def test_who_broke_into_an_answer_with_nothing_that_could_be_heard_is_told_so(ho
     if how == "voiced":
         script.wait(500).voiced(700)
     elif how != "any sound":
-        script.wait(300).partial("no stop").voiced(300)
+        script.wait(300).partial("tell me more").voiced(300)
     assert script.one(d.InterruptionConfirmed)
     script.wait(200).stops().wait(20).final("uh" if how == "not understood" else "", understood=False).wait(2_000)
     assert script.turns == ["hello", ""]
     assert script.texts[1:] == [NOT_CAUGHT]
     script.plays_out().starts().wait(500).voiced(700).wait(200).stops().final("").wait(20_000)
     assert script.texts[2:] == [], "but not twice in a row"
+
+
+def test_who_said_stop_gets_silence_whatever_is_made_of_it_in_the_end():
+    script = Script().speaking().starts().wait(300).partial("stop").voiced(300)
+    assert script.one(d.InterruptionConfirmed).evidence == "words"
+    script.wait(200).stops().wait(20).final("", understood=False).wait(20_000)
+    assert script.turns == ["hello", ""]
+    assert len(script.texts) == 1
 
 
 def test_noise_into_what_was_not_answered_is_not_spoken_about():
