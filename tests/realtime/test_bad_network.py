@@ -57,6 +57,7 @@ def test_after_two_seconds_of_nothing_the_answer_goes_on(server: Server) -> None
         relay = Relay(0.0, 10.0)
         async with calling_over(relay, server.url) as call:
             since = call.position
+            call.send("settings.changed", changes={"tts.speed": 2.0})  # it goes on as well, and is over sooner
             await call.begin_long_answer()
             await asyncio.sleep(1.0)
             relay.dark = True
