@@ -168,6 +168,7 @@ def test_an_answer_without_its_end_mark_or_figures_is_complete_and_soon() -> Non
     [
         ([said("It is "), DROP], "answer broke off"),
         ([said("It is ")], "broke off"),
+        ([said("It is "), DONE], "broke off"),
         (
             [said("It is "), event({"error": {"message": "CUDA out of memory", "code": 500}}), DONE],
             "CUDA out of memory",
