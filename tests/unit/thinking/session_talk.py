@@ -79,6 +79,13 @@ class Talk:
         assert not self.stops()[-1].unheard_text
         return self.stops()[-1].heard_text
 
+    async def rings(self, text: str) -> str:
+        """A timer does; all that is said then, once it has been heard."""
+        before = self.types().count("reply.done")
+        self.session.post(e.ReminderDue(reminder_id="timer", text=text))
+        await self._replies_over(before + 1)
+        return self.stops()[-1].heard_text
+
     async def begin(self, text: str, words: int) -> None:
         """Type it, and hear so many words of the answer."""
         before = self.types().count("playback.start")

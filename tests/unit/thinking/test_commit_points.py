@@ -41,6 +41,23 @@ def test_anything_but_a_yes_leaves_the_email_unwritten(tmp_path: Path, answer: s
     scene(tmp_path, play)
 
 
+def test_a_timer_that_rings_behind_the_question_is_followed_by_it_once_more(tmp_path: Path) -> None:
+    """An "okay" said to the timer must not send the e-mail."""
+
+    async def play(talk: Talk) -> None:
+        question = await talk.say(EMAIL)
+        assert await talk.rings("Your tea is ready.") == f"Your tea is ready. {question}"
+        bob = await talk.say("to bob instead")
+        assert "to Bob at bob@example.org" in bob
+        assert await talk.rings("Your eggs are ready.") == f"Your eggs are ready. {bob}"
+        assert talk.letters() == []
+        await talk.say("okay")
+        assert len(talk.letters()) == 1
+        assert talk.actions() == ["proposed", "rejected", "proposed", "confirmed", "started", "committed"]
+
+    scene(tmp_path, play)
+
+
 def test_each_correction_is_another_proposal_and_only_the_last_is_done(tmp_path: Path) -> None:
     async def play(talk: Talk) -> None:
         await talk.say(EMAIL)
