@@ -330,7 +330,7 @@ const FOLDS = {
       audio: new Map(reply.audio).set(payload.chunk, { text: payload.text, end: payload.start_sample + payload.samples }) })),
   'tts.failed': (state, { payload }) =>
     changeReply(state, payload.reply_id, (reply) => ({ ...reply, failed: new Set([...reply.failed, payload.chunk]) })),
-  'device.cut': reported,
+  'device.cut': (state, entry) => (entry.payload.undo ? state : reported(state, entry)),
   'control.stop': stopReported,
   'playback.start': sound,
   'playback.mark': sound,

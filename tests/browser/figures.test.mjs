@@ -56,6 +56,9 @@ test('stop pressed twice is no ghost speech, and a device that played on is', ()
   assert.equal(ghostMs(pressed, stop, pressed, pressed), 0);
   assert.equal(ghostMs(pressed, stop, press(2500 * 48)), 460);
   assert.equal(ghostMs(stop, pressed), 160);
+  const cut = (undo) => event('device.cut', { undo, played: { reply_id: 'r1', sample: 2000 * 48 } });
+  const resume = event('playback.resume', { sample: 1800 * 48 });
+  assert.equal(ghostMs(cut(false), resume, stop, cut(true)), 0, 'taken back, it tells nothing of what was audible since');
 });
 
 test('the panel tells the figures, and marks what must not be', () => {

@@ -115,7 +115,7 @@ class Figures:
                 self._reply(event.reply_id).spoken.apply(event)
             case PlaybackStarted() | PlaybackMark() | PlaybackPause() | PlaybackResume() | PlaybackStop():
                 self._play(event, now_us)
-            case DeviceCut() if event.played is not None:
+            case DeviceCut(undo=False) if event.played is not None:
                 self._report(event.played)
             case ControlStop() if event.played is not None and event.reply_id:  # else it may come long after the sound
                 self._report(event.played)

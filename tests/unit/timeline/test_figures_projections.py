@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from agent.conversation.decisions import (
     CancelRequested,
     InterruptionConfirmed,
     ModelStart,
+    PlaybackResume,
     PlaybackStop,
     ReplyDone,
     TtsSay,
 )
-from agent.conversation.events import CancelAck, CancelFreed, ControlStop, Event, Played, TtsChunk, TtsFailed
+from agent.conversation.events import CancelAck, CancelFreed, ControlStop, DeviceCut, Event, Played, TtsChunk, TtsFailed
 from agent.timeline.codec import loads, role_of
 from agent.timeline.entry import Entry
 from agent.timeline.projections.bounded import remember
@@ -79,6 +81,13 @@ def test_stop_pressed_twice_is_no_ghost_speech_and_a_device_that_played_on_is() 
     assert of(pressed, stop, pressed, pressed)["ghost_speech"] == {"cuts": 1, "ms": 0.0, "max_ms": 0.0}
     assert of(pressed, stop, press(2_500 * 48))["ghost_speech"] == {"cuts": 1, "ms": 460.0, "max_ms": 460.0}
     assert of(stop, pressed)["ghost_speech"]["ms"] == 160.0
+
+
+def test_a_cut_that_is_taken_back_behind_the_stop_is_no_ghost_speech() -> None:
+    cut = DeviceCut(reply_id="r1", played=Played(reply_id="r1", sample=1_000 * 48))
+    stop = PlaybackStop(heard_ms=500, heard_text="Once", unheard_text="upon", method="sent", **IDS)
+    resume = PlaybackResume(sample=500 * 48, **IDS)
+    assert of(cut, resume, stop, replace(cut, undo=True))["ghost_speech"]["ms"] == 0.0
 
 
 def test_each_answer_belongs_to_the_oldest_request_that_waits_for_it() -> None:
