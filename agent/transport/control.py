@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 
 from agent.errors import WireError
 from agent.settings import Settings
+from agent.timeline.entry import Entry
 from agent.transport.arrival import Arrival
 from agent.transport.notices import Hello
 from agent.transport.peers import Peer, PeerTable
@@ -61,6 +62,9 @@ class ControlPeer(WebSocketPeer):
 
     def hear(self, audio: bytes) -> str | None:
         return self.device.refuse(WireError("audio goes over the call, and not over the socket that steers it"))
+
+    def rtp_of(self, entry: Entry) -> None:
+        """The audio comes over the call."""
 
     async def _follow(self) -> None:
         await self._peers.ended(self._steered.connection_id)

@@ -204,14 +204,14 @@ class WebSocketPeer:
 
     async def _send_timeline(self) -> None:
         try:
-            await stream_timeline(self._call, self, self._arrival.after, self._rtp_of)
+            await stream_timeline(self._call, self, self._arrival.after, self.rtp_of)
         except LimitReached:
             self.leave(TOO_SLOW)
         except AgentError as error:
             self.leave(f"the timeline could not be sent: {error}")
         self.leave(CLOSED if self._call.over else BROKE_OFF)
 
-    def _rtp_of(self, entry: Entry) -> int | None:
+    def rtp_of(self, entry: Entry) -> int | None:
         """For playback events, what had been sent when they happened."""
         return self._pts % (1 << 32) if entry.event.type.startswith("playback.") else None
 

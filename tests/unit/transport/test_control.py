@@ -8,7 +8,7 @@ import pytest
 import websockets
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from agent.conversation.events import DeviceJoined, DeviceLeft, TextInput
+from agent.conversation.events import DeviceJoined, DeviceLeft, PlaybackMark, TextInput
 from tests.unit.transport.serving import served
 
 
@@ -52,6 +52,8 @@ def test_one_device_over_two_connections(fakes):
             assert (type(said), said.source) == (TextInput, "device:laptop-0001")
             await call.record(said)
             assert json.loads(await socket.recv())["type"] == "text.input"
+            await call.record(PlaybackMark(event_id="e2", source="core", reply_id="r1", sample=0))
+            assert "rtp_timestamp" not in json.loads(await socket.recv()), "of audio that does not come here"
             await socket.send(bytes(640))
             assert "over the call" in json.loads(await socket.recv())["payload"]["message"]
             assert not call.heard
