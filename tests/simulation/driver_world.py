@@ -197,6 +197,7 @@ class World:
         return False
 
     async def _die(self, running: asyncio.Task[None]) -> bool:
+        self.store.left = 0  # while its tasks are being ended, too, nothing of it is stored, and so nothing begins
         self.store = self.store.survivor(self.clock)
         self._took_leave()
         running.cancel()
