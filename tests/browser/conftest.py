@@ -70,9 +70,9 @@ def talk(server: Server, browser: Browser) -> Iterator[TalkPage]:
     context = browser.new_context(bypass_csp=True, viewport={"width": 1280, "height": 800})
     page = TalkPage(context.new_page(), server.url)
     yield page
-    page.page.goto("about:blank")  # the page hangs up as it goes
-    context.close()
+    page.leave()
     wait_idle(server)
+    context.close()
 
 
 @pytest.fixture(scope="session")

@@ -152,6 +152,10 @@ class TalkPage:
         self.page.click("#connect" if microphone else "#connect-typing")
         self.until(lambda: self.page.get_attribute("html", "data-phase") == "connected", "connected")
 
+    def leave(self) -> None:
+        """Go elsewhere: the page hangs up as it goes. A context that is closed too soon keeps that from the agent."""
+        self.page.goto("about:blank")
+
     def say(self, text: str, voice: str = "slt") -> None:
         """Speak into the microphone; returns at once."""
         self.say_pcm(speak(text, voice, RATE))

@@ -55,9 +55,10 @@ def test_sound_that_the_browser_blocks_is_asked_for_and_comes_with_the_next_gest
     talk.type("what is seven times eight")
     talk.until(lambda: any("56" in text for text in talk.agent_texts()), "the product")
     talk.until(lambda: loudest(talk) > AUDIBLE, "an answer that can be heard")
+    talk.leave()
+    wait_idle(server)
     context.close()
     browser.close()
-    wait_idle(server)
 
 
 @pytest.mark.live

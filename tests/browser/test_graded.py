@@ -254,7 +254,7 @@ def test_over_a_slow_websocket_what_was_heard_is_what_the_page_had_played(server
     talk.page.keyboard.press("Escape")
     talk.until(lambda: talk.page.locator("#items del.cut").count() == 1, "the cut part")
     heard, [closed] = talk.recording(), [event for event in talk.gate_events() if event["type"] == "closed"]
-    context.close()
+    talk.leave()
 
     entries = server.entries()
     [story] = payloads(entries, "playback.stop")
@@ -267,6 +267,7 @@ def test_over_a_slow_websocket_what_was_heard_is_what_the_page_had_played(server
     assert sent_ms - story.heard_ms > 300, "it does not follow what was sent"
     assert f"{story.heard_text} {story.unheard_text}".startswith("Once upon a time")
     wait_idle(server)
+    context.close()
 
 
 def ask_for_letter(talk: TalkPage, more: str = "") -> None:

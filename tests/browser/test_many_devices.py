@@ -177,7 +177,7 @@ def test_all_devices_converge_whoever_comes_goes_and_takes_over(server: Server, 
         all_show_the_same(all_here)
         assert not all_here.laptop.errors + all_here.phone.errors
         who_goes_ends_nothing(all_here)
-    wait_idle(server)
+        wait_idle(server)
 
 
 @pytest.mark.live
@@ -319,5 +319,6 @@ def test_the_focus_follows_who_talks_to_another_device_and_all_of_it_is_heard(se
             talk.until(lambda talk=talk: any("56" in text for text in talk.agent_texts()), "the answer")
         assert [focus.why for focus in payloads(server.entries(), "device.focused")][-1] == "speech"
         assert not laptop.errors + phone.errors
-        laptop.page.click("#hangup")
-    wait_idle(server)
+        for talk in (laptop, phone):
+            talk.leave()
+        wait_idle(server)

@@ -122,8 +122,9 @@ def test_an_earlier_conversation_is_looked_at_and_gone_on_with(server: Server, b
     talk.type("what did i just say")
     talk.until(lambda: any(f"You said: {said}" in text for text in talk.agent_texts()), "that it knows")
     assert not talk.errors
-    page.context.close()
+    talk.leave()
     wait_idle(server)
+    page.context.close()
 
 
 def test_who_cannot_go_on_is_told_why_the_conversation_is_a_new_one(server: Server, browser: Browser) -> None:
@@ -132,8 +133,9 @@ def test_who_cannot_go_on_is_told_why_the_conversation_is_a_new_one(server: Serv
     talk = TalkPage(context.new_page(), server.url)
     talk.until(lambda: phase(talk) == "connected", "the new conversation")
     talk.until(lambda: "session token is not one of this server" in talk.page.inner_text("#notices"), "why it is one")
-    context.close()
+    talk.leave()
     wait_idle(server)
+    context.close()
 
 
 @pytest.fixture
