@@ -96,8 +96,9 @@ def test_a_page_that_gave_way_to_its_double_shows_what_is_going_on_once_it_is_ba
     talk.until(lambda: talk.mode() == "interrupted", "silence")
     assert talk.page.locator("#items li.agent").count() == 1
     assert not talk.errors
-    context.close()
+    talk.leave()
     wait_idle(server)
+    context.close()
 
 
 def test_an_earlier_conversation_is_looked_at_and_gone_on_with(server: Server, browser: Browser) -> None:
