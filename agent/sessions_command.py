@@ -26,7 +26,7 @@ from agent.transport.session_token import key_in
 
 SHOWN = 50
 FIRST_WORDS = 40
-UNREADABLE = "damaged: see voice-agent sessions check"
+UNREADABLE = "damaged: run sessions check"
 DELETE_TTL_S = 30.0
 LINK_S = 86_400.0
 

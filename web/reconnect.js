@@ -2,10 +2,10 @@
 /** Calling again after the connection was lost: soon at first, then ever more rarely, and never all pages at once. */
 
 const FIRST_MS = 500;
-const MOST_MS = 15_000;
+const MOST_MS = 5_000;
 const JITTER = 0.5;
 /** Some ten minutes; after that it is for the person to say. */
-const ATTEMPTS = 50;
+const ATTEMPTS = 120;
 
 /** How long to wait before an attempt. @param {number} attempt from 0 @param {number} chance from 0 to 1 @returns {number} ms */
 export function delayMs(attempt, chance) {

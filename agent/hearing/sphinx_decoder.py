@@ -14,7 +14,7 @@ from agent.hearing.rejection import BestPath, Segment, confidence
 
 LOG_BASE = 1.0001
 """pocketsphinx's own; its scores are integers in this base."""
-FIRST_MEANS = "50,3,-1"
+FIRST_MEANS = "46,3,-1"
 """Of the features of a speaker not yet heard. The model says 40 for the first, which goes with loudness; recordings of
 people and of synthetic voices have 43 to 59 there."""
 SEGMENT_BYTES = HEARING_RATE * 2 * 30

@@ -38,7 +38,7 @@ test('a page that slept does not blame the agent', () => {
 
 test('attempts become rarer, to a limit, and are spread', () => {
   const middle = [0, 1, 2, 3, 9].map((attempt) => delayMs(attempt, 0.5));
-  assert.deepEqual(middle, [500, 1_000, 2_000, 4_000, 15_000]);
+  assert.deepEqual(middle, [500, 1_000, 2_000, 4_000, 5_000]);
   assert.deepEqual([delayMs(2, 0), delayMs(2, 1)], [1_000, 3_000]);
 });
 
@@ -70,7 +70,7 @@ test('it gives up after a while and says so', async (t) => {
   let gaveUp = 0;
   const reconnector = new Reconnector({ attempt: async () => 'again', waiting: () => undefined, gaveUp: () => (gaveUp += 1) });
   reconnector.start();
-  for (let n = 0; n < 100; n++) {
+  for (let n = 0; n < 200; n++) {
     t.mock.timers.tick(30_000);
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -95,7 +95,7 @@ def test_one_that_is_damaged_keeps_no_other_from_being_listed() -> None:
     with closing(sqlite3.connect(FILE)) as connection, connection:
         connection.execute("DELETE FROM entries WHERE session_id = 'abc123' AND seq = 2")
     shown = "\n".join(lines(run("sessions")))
-    assert re.search(r"^abc123 .* damaged: see voice-agent sessions check$", shown, re.M)
+    assert re.search(r"^abc123 .* damaged: run sessions check$", shown, re.M)
     assert re.search(r"^def456 .* – what time", shown, re.M)
 
     async def look(store: SqliteStore) -> None:
